@@ -1,0 +1,98 @@
+// All that a run says of itself, as one plain value: the engine fills it, and the terminal table, the JSON
+// and the page are three views of it. docs/report.md defines every field for the reader.
+//
+// Law kept by who fills it: received = processed + malformed + unclassified + dropped.
+//
+// Thread: [control]. A value; nothing here is shared.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "evenkeel/ids.h"
+#include "observe/balance_history.h"
+
+namespace evenkeel::observe {
+
+// How many packets met one fate for one reason, e.g. {"truncated-header", 3}. Reasons with no packet may be
+// left out or stand with 0.
+struct ReasonCount {
+  std::string reason;
+  std::uint64_t packets = 0;
+};
+
+std::uint64_t total(const std::vector<ReasonCount>& counts);
+
+struct PacketCounts {
+  std::uint64_t received = 0;
+  std::uint64_t processed = 0;
+  std::uint64_t bytes = 0;  // on the wire, of the received packets
+  std::vector<ReasonCount> malformed;
+  std::vector<ReasonCount> unclassified;
+  std::vector<ReasonCount> dropped;
+};
+
+struct ConnectionCounts {
+  std::uint64_t opened = 0;
+  std::uint64_t closed = 0;   // ended by their protocol
+  std::uint64_t expired = 0;  // by the idle timeout
+  std::uint64_t evicted = 0;  // to stay within the limit
+  std::uint64_t live = 0;     // at the end of the run, before the flush
+};
+
+struct WorkerReport {
+  double busy_fraction = 0;  // of the run's elapsed time, 0 to 1
+  std::uint64_t packets = 0;
+  std::uint64_t bytes = 0;           // on the wire
+  std::uint64_t connections = 0;     // live at the end
+  std::uint32_t buckets = 0;         // owned at the end
+  std::optional<std::uint32_t> cpu;  // that it is pinned to
+};
+
+struct BalanceReport {
+  // The greatest load of a worker over the mean of all workers, 1 is level: BalanceHistory::max_over_mean(),
+  // or of the whole run's busy fractions where it was shorter than one interval.
+  double max_over_mean = 1;
+  double static_max_over_mean = 1;  // had every bucket stayed where it started
+  std::uint64_t rebalances = 0;     // rounds whose plan had a move
+  std::uint64_t moves = 0;          // buckets handed over
+  BalanceHistory history;
+  std::vector<double> bucket_loads;         // seconds of work over the run, by bucket
+  std::vector<ProcessorId> bucket_owners;   // at the end, by bucket
+  std::vector<ProcessorId> initial_owners;  // at the start, by bucket: what static hashing keeps
+};
+
+struct InputReport {
+  std::string name;
+  std::uint64_t packets = 0;
+  std::uint64_t bytes = 0;  // on the wire
+  std::string error;        // what ended it early; empty where nothing did
+};
+
+struct RunReport {
+  std::string version;
+  std::string started_at;  // wall-clock time of the start, RFC 3339; empty where it must not vary
+  struct Options {
+    std::uint32_t workers = 1;
+    std::uint32_t buckets = 1;
+    std::string hash;
+    std::string policy;
+    std::int64_t interval_ns = 0;
+    std::uint64_t seed = 0;
+  } options;
+  std::vector<InputReport> inputs;
+  double elapsed_seconds = 0;
+  double packets_per_second = 0;
+  bool interrupted = false;  // ended by a signal before its inputs did
+  PacketCounts packets;
+  ConnectionCounts connections;
+  std::uint64_t records = 0;  // flow records written
+  std::vector<WorkerReport> workers;
+  BalanceReport balance;
+  std::uint64_t order_violations = 0;
+  std::uint64_t ownership_violations = 0;
+};
+
+}  // namespace evenkeel::observe
