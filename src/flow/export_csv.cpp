@@ -1,0 +1,38 @@
+#include "flow/export_csv.h"
+
+#include <charconv>
+#include <cstring>
+
+#include "flow/record_fields.h"
+
+namespace evenkeel::flow {
+
+namespace {
+
+char* append(char* out, std::uint64_t value) { return std::to_chars(out, out + 20, value).ptr; }
+char* append(char* out, Ipv4 address) { return append_ipv4(out, address.bytes); }
+char* append(char* out, Ipv6 address) { return append_ipv6(out, address.bytes); }
+
+}  // namespace
+
+char* append_csv_header(char* out) {
+  for (const RecordField& field : kRecordFields) {
+    std::memcpy(out, field.name.data(), field.name.size());
+    out += field.name.size();
+    *out++ = ',';
+  }
+  out[-1] = '\n';
+  return out;
+}
+
+char* append_csv(char* out, const FlowRecord& record) {
+#define EVENKEEL_FIELD(name, element, present, value, meaning) \
+  if (present) out = append(out, value);                       \
+  *out++ = ',';
+  EVENKEEL_FLOW_FIELDS(EVENKEEL_FIELD)
+#undef EVENKEEL_FIELD
+  out[-1] = '\n';  // in place of the last comma
+  return out;
+}
+
+}  // namespace evenkeel::flow

@@ -1,0 +1,50 @@
+#include "flow/export_jsonl.h"
+
+#include <charconv>
+#include <cstring>
+
+#include "flow/record_fields.h"
+
+namespace evenkeel::flow {
+
+namespace {
+
+char* append(char* out, std::string_view text) {
+  std::memcpy(out, text.data(), text.size());
+  return out + text.size();
+}
+
+char* append(char* out, std::uint64_t value) { return std::to_chars(out, out + 20, value).ptr; }
+
+char* append(char* out, Ipv4 address) {
+  *out++ = '"';
+  out = append_ipv4(out, address.bytes);
+  *out++ = '"';
+  return out;
+}
+
+char* append(char* out, Ipv6 address) {
+  *out++ = '"';
+  out = append_ipv6(out, address.bytes);
+  *out++ = '"';
+  return out;
+}
+
+}  // namespace
+
+char* append_jsonl(char* out, const FlowRecord& record) {
+  *out++ = '{';
+#define EVENKEEL_FIELD(name, element, present, value, meaning) \
+  if (present) {                                               \
+    out = append(out, std::string_view("\"" #name "\":"));     \
+    out = append(out, value);                                  \
+    *out++ = ',';                                              \
+  }
+  EVENKEEL_FLOW_FIELDS(EVENKEEL_FIELD)
+#undef EVENKEEL_FIELD
+  out[-1] = '}';  // in place of the last comma
+  *out++ = '\n';
+  return out;
+}
+
+}  // namespace evenkeel::flow
