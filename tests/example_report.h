@@ -1,0 +1,111 @@
+// A run report with plausible numbers, for tests of what people see: buckets with skewed loads that drift,
+// and the moves of a simple balancer. Deterministic.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include "base/random.h"
+#include "observe/run_report.h"
+
+namespace evenkeel::tests {
+
+struct ExampleOptions {
+  std::uint32_t workers = 2;
+  std::uint32_t buckets = 1024;
+  std::uint32_t intervals = 60;
+  double mean_busy = 0.6;
+  std::uint64_t seed = 1;
+};
+
+// Moves the largest fitting bucket from the busiest to the idlest worker until they are level.
+inline std::uint64_t level(const std::vector<double>& loads, std::vector<ProcessorId>& owners,
+                           std::uint32_t workers, std::uint32_t moves_max) {
+  std::uint64_t moves = 0;
+  for (; moves < moves_max; ++moves) {
+    const std::vector<double> by_worker = observe::loads_by_owner(loads, owners, workers);
+    const auto [low, high] = std::minmax_element(by_worker.begin(), by_worker.end());
+    const double gap = *high - *low;
+    std::size_t best = owners.size();
+    for (std::size_t bucket = 0; bucket < owners.size(); ++bucket) {
+      if (owners[bucket].value() != static_cast<std::uint32_t>(high - by_worker.begin())) continue;
+      if (loads[bucket] < gap * 0.9 && (best == owners.size() || loads[bucket] > loads[best])) best = bucket;
+    }
+    if (best == owners.size() || gap < 0.02 * *high) break;
+    owners[best] = ProcessorId(static_cast<std::uint32_t>(low - by_worker.begin()));
+  }
+  return moves;
+}
+
+inline observe::RunReport example_report(const ExampleOptions& options) {
+  constexpr double kIntervalSeconds = 0.1;
+  base::Random random(options.seed);
+  std::vector<double> base(options.buckets);
+  for (double& load : base) load = std::exp(3.0 * random.uniform() * random.uniform());
+  base[options.buckets / 7] *= 60;
+  base[options.buckets / 3] *= 40;
+
+  observe::RunReport report;
+  report.version = "0.1.0";
+  report.started_at = "2026-01-02T03:04:05Z";
+  report.options = {options.workers, options.buckets, "toeplitz-symmetric",
+                    "index",         100'000'000,     options.seed};
+  observe::BalanceReport& balance = report.balance;
+  balance.bucket_loads.assign(options.buckets, 0);
+  for (std::uint32_t bucket = 0; bucket < options.buckets; ++bucket) {
+    balance.initial_owners.push_back(ProcessorId(bucket % options.workers));
+  }
+  balance.bucket_owners = balance.initial_owners;
+  report.workers.resize(options.workers);
+
+  for (std::uint32_t interval = 0; interval < options.intervals; ++interval) {
+    std::vector<double> loads = base;
+    double sum = 0;
+    for (std::size_t bucket = 0; bucket < loads.size(); ++bucket) {
+      loads[bucket] *= 1 + 0.5 * std::sin(0.15 * interval + 0.01 * static_cast<double>(bucket));
+      sum += loads[bucket];
+    }
+    for (double& load : loads) load *= options.mean_busy * options.workers * kIntervalSeconds / sum;
+    std::vector<double> busy = observe::loads_by_owner(loads, balance.bucket_owners, options.workers);
+    for (std::size_t worker = 0; worker < busy.size(); ++worker) {
+      busy[worker] = std::min(1.0, busy[worker] / kIntervalSeconds);
+      report.workers[worker].busy_fraction += busy[worker] / options.intervals;
+    }
+    for (std::size_t bucket = 0; bucket < loads.size(); ++bucket)
+      balance.bucket_loads[bucket] += loads[bucket];
+    const std::uint64_t moves = interval == 0 ? 0 : level(loads, balance.bucket_owners, options.workers, 64);
+    balance.moves += moves;
+    balance.rebalances += moves > 0 ? 1 : 0;
+    balance.history.add(observe::measure({.start_seconds = interval * kIntervalSeconds,
+                                          .end_seconds = (interval + 1) * kIntervalSeconds,
+                                          .busy_fraction = busy,
+                                          .bucket_loads = loads,
+                                          .initial_owners = balance.initial_owners,
+                                          .moves = moves}));
+  }
+  balance.max_over_mean = balance.history.max_over_mean();
+  balance.static_max_over_mean = balance.history.static_max_over_mean();
+
+  report.elapsed_seconds = options.intervals * kIntervalSeconds;
+  for (const ProcessorId owner : balance.bucket_owners) ++report.workers[owner.value()].buckets;
+  for (observe::WorkerReport& worker : report.workers) {
+    worker.packets = static_cast<std::uint64_t>(worker.busy_fraction * report.elapsed_seconds * 4e6);
+    worker.bytes = worker.packets * 731;
+    worker.connections = worker.buckets * 24;
+    report.packets.processed += worker.packets;
+    report.packets.bytes += worker.bytes;
+  }
+  report.packets.malformed = {{"ip_cut", 50}, {"link_cut", 0}, {"snapped", 30}};
+  report.packets.unclassified = {{"arp", 712}};
+  report.packets.dropped = {{"fragment_orphan", 7}};
+  report.packets.received = report.packets.processed + 80 + 712 + 7;
+  report.packets_per_second = static_cast<double>(report.packets.received) / report.elapsed_seconds;
+  report.inputs = {{"generator:campus", report.packets.received, report.packets.bytes, ""}};
+  report.connections = {200'000, 150'000, 25'000, 424, 24'576};
+  report.records = 201'337;
+  return report;
+}
+
+}  // namespace evenkeel::tests
