@@ -18,14 +18,16 @@ namespace evenkeel {
 // The measured loads of one interval. Spans refer to memory of the caller and live as long as the call.
 struct Snapshot {
   // Cost of each bucket over the interval, in seconds of a processor of capacity 1 per second (w_j of
-  // design).
+  // design). Finite and not negative.
   std::span<const double> bucket_load;
   // The processor that each bucket is assigned to; the same length as bucket_load.
   std::span<const ProcessorId> owner;
-  // Busy fraction of each processor over the interval, 0 to 1 (u_i).
+  // Busy fraction of each processor over the interval, 0 to 1 (u_i). May be empty: the buckets are then all
+  // that a processor does. What a processor does beyond its buckets (u_i c_i - sum of w_j) stays with it.
   std::span<const double> usage;
   // Work that waits at each processor at the interval's end, in intervals of a processor of capacity 1. May
-  // be empty: none waits. Usage saturates at 1; the backlog does not.
+  // be empty: none waits. Usage saturates at 1; the backlog does not. It is shared out to the processor's
+  // buckets in proportion to their load, and moves with them.
   std::span<const double> backlog;
   // Relative capacity of each processor (c_i): 1 is the norm, 0 means that it must end empty.
   std::span<const double> capacity;
@@ -68,13 +70,51 @@ struct Plan {
   double lower_bound = 1;  // max/mean that no assignment can beat (fractional bound and largest bucket)
 };
 
+// What a policy may spend, and how exact it shall be. Levels are relative to a processor's target.
+struct PolicyOptions {
+  // Planning starts when a processor is above (1 + trigger) of its target ...
+  double trigger = 0.02;
+  // ... and it ends when none is above (1 + hysteresis) of it any more (h of design).
+  double hysteresis = 0.0175;
+  // A processor that is not the worst possible one (a bucket that no plan can split keeps another busier)
+  // may also exceed its target by this much of its capacity, absolute: nobody is slower for it.
+  double shade = 0.08;
+  // A swap costs two moves and levels by the difference only: it must lower a processor by at least this.
+  double swap_gain_min = 0.02;
+  // How many receivers are tried for a swap with one donor.
+  std::uint32_t swap_partners_max = 4;
+  // What a move costs, in load: a move (or swap, for each half) that levels by less is not made.
+  double move_cost = 0;
+  // Moves in one plan, but for those that leave a processor of capacity 0.
+  std::uint32_t moves_max = kBucketsMax;
+
+  // Meant for running: few moves, within 2 % of the bound. The default.
+  static PolicyOptions running() { return {}; }
+  // Meant for quality: as level as the buckets allow, whatever the number of moves.
+  static PolicyOptions quality();
+};
+
 class Policy {
  public:
   virtual ~Policy() = default;
   virtual std::string_view name() const = 0;
-  // Fills `plan` (which is reused from call to call, so that planning does not allocate after the first).
-  // Loads that are negative or not finite, or capacities that are all zero, are refused with a usage error.
+  // Fills `plan` (which is reused from call to call, so that planning does not allocate after the first call
+  // with as many buckets and processors). No load at all is no error: there is nothing to move then.
+  // Refused with a usage error, and the plan is then of no meaning: loads, usage, backlog or capacities that
+  // are negative or not finite; capacities that are all zero; spans of lengths that do not fit; an owner that
+  // does not exist; more than kBucketsMax buckets or kProcessorsMax processors, or none.
   virtual Result<void> plan(const Snapshot& snapshot, Plan& plan) = 0;
 };
+
+// The names that make_policy takes, the default of `evenkeel run` first.
+std::span<const std::string_view> policy_names();
+
+// A usage error for a name that is not among policy_names(), or options out of range.
+Result<std::unique_ptr<Policy>> make_policy(std::string_view name, const PolicyOptions& options = {});
+
+// The assignment for a start with nothing measured: each processor's share of the buckets is its share of the
+// capacity (I_i = c_i, hence n_i = N c_i / sum of c), dealt out so that neighbours in the table go to
+// different processors. With equal capacities bucket j goes to processor j % C. Capacities: as in Snapshot.
+Result<void> assign_by_capacity(std::span<const double> capacity, std::span<ProcessorId> owner);
 
 }  // namespace evenkeel
