@@ -1,0 +1,94 @@
+#include "source/generator/profile.h"
+
+#include <array>
+
+namespace evenkeel::source {
+namespace {
+
+// Web search of a data centre: Alizadeh et al., "Data Center TCP (DCTCP)", SIGCOMM 2010, figure 4, as points
+// in common use since pFabric (SIGCOMM 2013).
+constexpr SizePoint kWebSearch[] = {{0, 0},           {10'000, 0.15},   {20'000, 0.2},      {30'000, 0.3},
+                                    {50'000, 0.4},    {80'000, 0.53},   {200'000, 0.6},     {1'000'000, 0.7},
+                                    {2'000'000, 0.8}, {5'000'000, 0.9}, {10'000'000, 0.97}, {30'000'000, 1}};
+
+// The same, its largest 30 %.
+constexpr SizePoint kWebSearchLarge[] = {
+    {1'000'000, 0}, {2'000'000, 1 / 3.0}, {5'000'000, 2 / 3.0}, {10'000'000, 0.9}, {30'000'000, 1}};
+
+// Data mining cluster: Greenberg et al., "VL2: a scalable and flexible data center network", SIGCOMM 2009,
+// figure 2; its smallest 80 %, up to 10 KB.
+constexpr SizePoint kDataMiningSmall[] = {{1, 0},        {180, 0.125},   {216, 0.25},
+                                          {560, 0.375},  {900, 0.5},     {1'100, 0.625},
+                                          {1'870, 0.75}, {3'160, 0.875}, {10'000, 1}};
+
+// The same, its largest 2 %: 100 MB to 1 GB.
+constexpr SizePoint kDataMiningLarge[] = {{100'000'000, 0}, {1'000'000'000, 1}};
+
+// Bytes of 2,393 TCP and UDP conversations in a mix of public captures of Internet access; measured for this
+// project.
+constexpr SizePoint kAccess[] = {{44, 0},          {92, 0.05},       {194, 0.15},        {443, 0.25},
+                                 {751, 0.35},      {984, 0.5},       {1'368, 0.6},       {2'272, 0.7},
+                                 {5'553, 0.8},     {14'582, 0.9},    {47'540, 0.95},     {120'085, 0.97},
+                                 {417'771, 0.985}, {868'336, 0.992}, {2'046'387, 0.998}, {17'532'514, 1}};
+
+constexpr GroupShape kMiceGroups[] = {
+    {.connection_share = 1, .packet_share = 1, .sizes = SizeDistribution(kDataMiningSmall)}};
+
+constexpr GroupShape kElephantsGroups[] = {
+    {.connection_share = 0.0008,
+     .packet_share = 0.8,
+     .sizes = SizeDistribution(kDataMiningLarge),
+     .train_packets = 16,
+     .parts = 16,
+     .zipf = 1},
+    {.connection_share = 0.9992, .packet_share = 0.2, .sizes = SizeDistribution(kDataMiningSmall)}};
+
+// A tenth of the connections carries nine tenths of the traffic: Fang and Peterson, "Inter-AS traffic
+// patterns and their implications", GLOBECOM 1999 (9 % of flows, 90.7 % of bytes); the heaviest by Zipf's
+// law.
+constexpr GroupShape kCampusGroups[] = {
+    {.connection_share = 0.002,
+     .packet_share = 0.3,
+     .sizes = SizeDistribution(kWebSearchLarge),
+     .train_packets = 8,
+     .parts = 96,
+     .zipf = 0.9},
+    {.connection_share = 0.09,
+     .packet_share = 0.6,
+     .sizes = SizeDistribution(kWebSearch),
+     .train_packets = 4,
+     .parts = 32,
+     .zipf = 0.5},
+    {.connection_share = 0.908, .packet_share = 0.1, .sizes = SizeDistribution(kAccess), .train_packets = 2}};
+
+constexpr std::array kProfiles{
+    Profile{.name = "campus",
+            .summary = "Internet access of many people: a tenth of the connections carries nine tenths",
+            .connections = 50'000,
+            .udp_share = 0.2,
+            .ipv6_share = 0.2,
+            .upload_share = 0.1,
+            .groups = kCampusGroups},
+};
+
+}  // namespace
+
+std::span<const Profile> profiles() { return kProfiles; }
+
+const Profile* find_profile(std::string_view name) {
+  for (const Profile& profile : kProfiles) {
+    if (profile.name == name) return &profile;
+  }
+  return nullptr;
+}
+
+std::string profile_names() {
+  std::string names;
+  for (const Profile& profile : kProfiles) {
+    if (!names.empty()) names += ", ";
+    names += profile.name;
+  }
+  return names;
+}
+
+}  // namespace evenkeel::source

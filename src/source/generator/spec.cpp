@@ -1,0 +1,83 @@
+#include "source/generator/spec.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cstdint>
+#include <optional>
+
+namespace evenkeel::source {
+namespace {
+
+struct Range {
+  std::uint64_t min;
+  std::uint64_t max;
+};
+
+// A whole number, perhaps in thousands (k), millions (M) or billions (G).
+std::optional<std::uint64_t> parse_number(std::string_view text) {
+  std::uint64_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, failure] = std::from_chars(text.data(), end, number);
+  if (failure != std::errc{} || end - rest > 1) return std::nullopt;
+  std::uint64_t unit = 1;
+  if (rest != end) {
+    unit = *rest == 'k' ? 1'000 : *rest == 'M' ? 1'000'000 : *rest == 'G' ? 1'000'000'000 : 0;
+  }
+  if (unit == 0 || number > UINT64_MAX / unit) return std::nullopt;
+  return number * unit;
+}
+
+Result<std::uint64_t> parse_in_range(std::string_view name, std::string_view text, const Range& range) {
+  const auto number = parse_number(text);
+  if (number && *number >= range.min && *number <= range.max) return *number;
+  return usage_error(fmt::format("generator option {}: '{}' is not a whole number from {} to {}", name, text,
+                                 range.min, range.max));
+}
+
+Result<void> apply_option(std::string_view option, GeneratorOptions& options) {
+  const std::size_t equals = option.find('=');
+  const std::string_view name = option.substr(0, equals);
+  const std::string_view text = equals == option.npos ? std::string_view() : option.substr(equals + 1);
+  Result<std::uint64_t> number = std::uint64_t{0};
+  if (name == "connections") {
+    number = parse_in_range(name, text, {1, kConnectionsMax});
+    if (number) options.connections = static_cast<std::uint32_t>(*number);
+  } else if (name == "packets") {
+    number = parse_in_range(name, text, {1, kPacketsMax});
+    if (number) options.packets = *number;
+  } else if (name == "rate") {
+    number = parse_in_range(name, text, {PacketClock::kRateMin, PacketClock::kRateMax});
+    if (number) options.packets_per_second = *number;
+  } else if (name == "seed") {
+    number = parse_in_range(name, text, {0, UINT64_MAX});
+    if (number) options.seed = *number;
+  } else {
+    return usage_error(
+        fmt::format("generator option '{}' is unknown; there are connections=N, packets=N, rate=N (packets a "
+                    "second), seed=N",
+                    option));
+  }
+  if (!number) return number.error();
+  return {};
+}
+
+}  // namespace
+
+Result<GeneratorSpec> parse_generator_spec(std::string_view text, const GeneratorOptions& defaults) {
+  std::size_t comma = text.find(',');
+  GeneratorSpec spec{find_profile(text.substr(0, comma)), defaults};
+  if (spec.profile == nullptr) {
+    return usage_error(fmt::format("generator profile '{}' is unknown; there are {}", text.substr(0, comma),
+                                   profile_names()));
+  }
+  while (comma != text.npos) {
+    text.remove_prefix(comma + 1);
+    comma = text.find(',');
+    const auto applied = apply_option(text.substr(0, comma), spec.options);
+    if (!applied) return applied.error();
+  }
+  return spec;
+}
+
+}  // namespace evenkeel::source

@@ -1,0 +1,51 @@
+#include "source/pcap/pcap_source.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "source/pcap/byte_input.h"
+#include "source/pcap/classic_format.h"
+#include "source/pcap/classic_source.h"
+#include "source/pcap/libpcap_file.h"
+#include "source/pcap/libpcap_source.h"
+
+namespace evenkeel::source {
+namespace {
+
+Result<std::unique_ptr<Source>> open_with_libpcap(ByteInput input, const PcapOptions& options) {
+  auto file = LibpcapFile::open(std::move(input));
+  if (!file) return file.error();
+  const auto link = supported_link_type((*file)->handle(), (*file)->input().name());
+  if (!link) return link.error();
+  return std::unique_ptr<Source>(std::make_unique<LibpcapSource>(std::move(*file), *link, options));
+}
+
+// Older versions than 2.4 have lengths in another order or another sense.
+bool is_current_version(pcap_t* handle) {
+  return pcap_major_version(handle) == 2 && pcap_minor_version(handle) == 4;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Source>> open_pcap(const std::string& path, const PcapOptions& options) {
+  auto input = ByteInput::open(path);
+  if (!input) return input.error();
+  const auto head = input->peek_head(kClassicHeaderBytes);
+  if (!head) return head.error();
+  if (head->empty()) {
+    return runtime_error(fmt::format("{} is empty; a pcap or pcapng file is needed", input->name()));
+  }
+  const auto format = classic_format(*head);
+  if (!format || options.libpcap_only) return open_with_libpcap(std::move(*input), options);
+  const auto header = validate_classic_header(*head, input->name());
+  if (!header) return header.error();
+  const auto link = supported_link_type(header->get(), input->name());
+  if (!link) return link.error();
+  if (!is_current_version(header->get())) return open_with_libpcap(std::move(*input), options);
+  const auto snapshot_length = static_cast<std::uint32_t>(pcap_snapshot(header->get()));
+  return std::unique_ptr<Source>(std::make_unique<ClassicSource>(
+      std::move(*input), ClassicSource::Capture{*format, *link, snapshot_length}, options));
+}
+
+}  // namespace evenkeel::source
