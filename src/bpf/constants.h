@@ -1,0 +1,81 @@
+// What the kernel programs and the C++ side share: layouts of map values and numbers that both must agree on.
+// Included by C (clang -target bpf) and by C++; nothing else may repeat what stands here.
+#pragma once
+
+#include <linux/types.h>
+
+// A bucket's state word, in one 64-bit integer so that one atomic operation of the kernel program counts a
+// packet and reads where it goes, and one compare-and-exchange moves the bucket:
+//   bits 63..32  packets sent to the bucket's target, modulo 2^32 (the carry of this count falls off the top)
+//   bits 31..16  target: the CPU that gets the packets, or kTargetInline
+//   bits 15..0   pending: the CPU that the bucket moves to once nothing is in flight, or kTargetNone
+enum {
+  kStateSentShift = 32,
+  kStateTargetShift = 16,
+  kTargetMask = 0xffff,
+  kTargetNone = 0xffff,    // pending: no move is wanted
+  kTargetInline = 0xfffe,  // the packet goes on to the stack on the CPU that received it
+  kTargetsMax = 0xfffe,
+  kSteeredCpusMax = 1024,
+};
+
+// One slot for each bucket, written by the CPUs that receive and by the control loop. A cache line, so that
+// two receiving CPUs do not fight over neighbouring buckets.
+struct evenkeel_bucket_state {
+  __u64 word;
+  __u64 bytes;           // frame bytes sent
+  __u64 last_packet_ns;  // of the monotonic clock; kept up to date only while a move is pending
+  __u64 reserved[5];
+};
+
+// One slot for each bucket, written by the CPU that the bucket's packets are sent to.
+struct evenkeel_bucket_arrival {
+  __u64 packets;  // that the target CPU took from its queue; only the low 32 bits are compared with `sent`
+  __u64 stamp;    // of the last one: batch number of its CPU << kStampCpuBits | CPU
+  __u64 reserved[6];
+};
+
+enum {
+  kStampCpuBits = 16,
+  // A batch is certainly delivered when two more have begun: the kernel reports a batch before (6.15 and
+  // later) or after it hands it to the stack, and the next one begins only behind both.
+  kBatchesUntilDelivered = 2,
+};
+
+// What the receiving side did with packets. One list: enumerator, name in reports, what it means.
+#define EVENKEEL_STEER_COUNTERS(X)                                                             \
+  X(kSteerRedirected, "redirected", "sent to the CPU of their bucket")                         \
+  X(kSteerInline, "inline", "left on the receiving CPU, because their bucket is")              \
+  X(kSteerUnclassified, "unclassified", "not IP: passed to the stack untouched")               \
+  X(kSteerMalformed, "malformed", "without readable addresses: passed to the stack untouched") \
+  X(kSteerNoQueue, "no_queue", "their CPU has no queue: left on the receiving CPU")            \
+  X(kSteerSwitched, "switched", "moves of buckets that the program completed: nothing in flight")
+
+enum evenkeel_steer_counter {
+#define EVENKEEL_X(enumerator, name, text) enumerator,
+  EVENKEEL_STEER_COUNTERS(EVENKEEL_X)
+#undef EVENKEEL_X
+      kSteerCounters
+};
+
+// What happened to the queue of one target CPU; one copy for each CPU that wrote.
+struct evenkeel_target_count {
+  __u64 sent;          // redirected to it
+  __u64 arrived;       // taken from its queue by its thread
+  __u64 queue_drops;   // lost because its queue was full
+  __u64 refused;       // lost because the kernel could not redirect them
+  __u64 kernel_drops;  // lost behind the queue: no memory
+  __u64 batches;       // rounds of its thread
+};
+
+// Set by the loader before the steering programs are verified.
+struct evenkeel_steer_configuration {
+  __u32 bucket_mask;
+  __u32 inner_tunnel;           // not 0: the connection inside a tunnel decides
+  __u64 gap_ns;                 // a pause of a bucket that is long enough to move it
+  __u32 batches_tell_delivery;  // not 0: later batches of a CPU prove that earlier ones were delivered
+  __u32 reserved;
+};
+
+// Toeplitz hash of a tuple of up to 36 bytes by byte tables: tables[position][byte].
+enum { kTupleWords = 9, kTupleBytes = 36, kByteValues = 256 };

@@ -1,0 +1,27 @@
+#include "bpf/object.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "bpf/constants.h"
+#include "bpf/images.h"
+
+namespace evenkeel::bpf {
+namespace {
+
+TEST(ObjectTest, TheKernelsVerifierAcceptsEveryProgram) {
+  if (geteuid() != 0) GTEST_SKIP() << "loading kernel programs needs root";
+  for (const bool inner_tunnel : {false, true}) {
+    Object object = Object::open(steer_image());
+    object.set_configuration(evenkeel_steer_configuration{.bucket_mask = 0,
+                                                          .inner_tunnel = inner_tunnel,
+                                                          .gap_ns = 0,
+                                                          .batches_tell_delivery = 1,
+                                                          .reserved = 0});
+    const auto loaded = object.load();
+    EXPECT_TRUE(loaded.ok()) << loaded.error().message;
+  }
+}
+
+}  // namespace
+}  // namespace evenkeel::bpf
