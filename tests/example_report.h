@@ -20,23 +20,34 @@ struct ExampleOptions {
   std::uint64_t seed = 1;
 };
 
-// Moves the largest fitting bucket from the busiest to the idlest worker until they are level.
+// Moves the largest fitting bucket from the busiest worker that has one to the idlest, until they are level.
 inline std::uint64_t level(const std::vector<double>& loads, std::vector<ProcessorId>& owners,
                            std::uint32_t workers, std::uint32_t moves_max) {
-  std::uint64_t moves = 0;
-  for (; moves < moves_max; ++moves) {
-    const std::vector<double> by_worker = observe::loads_by_owner(loads, owners, workers);
-    const auto [low, high] = std::minmax_element(by_worker.begin(), by_worker.end());
-    const double gap = *high - *low;
+  std::vector<double> by_worker = observe::loads_by_owner(loads, owners, workers);
+  std::vector<bool> stuck(workers, false);
+  for (std::uint64_t moves = 0; moves < moves_max;) {
+    std::size_t high = 0;
+    while (high < workers && stuck[high]) ++high;
+    if (high == workers) return moves;
+    for (std::size_t i = high; i < workers; ++i) {
+      if (!stuck[i] && by_worker[i] > by_worker[high]) high = i;
+    }
+    const auto low =
+        static_cast<std::size_t>(std::min_element(by_worker.begin(), by_worker.end()) - by_worker.begin());
+    const double gap = by_worker[high] - by_worker[low];
     std::size_t best = owners.size();
     for (std::size_t bucket = 0; bucket < owners.size(); ++bucket) {
-      if (owners[bucket].value() != static_cast<std::uint32_t>(high - by_worker.begin())) continue;
-      if (loads[bucket] < gap * 0.9 && (best == owners.size() || loads[bucket] > loads[best])) best = bucket;
+      if (owners[bucket].value() != high || loads[bucket] > gap * 0.9) continue;
+      if (best == owners.size() || loads[bucket] > loads[best]) best = bucket;
     }
-    if (best == owners.size() || gap < 0.02 * *high) break;
-    owners[best] = ProcessorId(static_cast<std::uint32_t>(low - by_worker.begin()));
+    stuck[high] = best == owners.size() || gap < 0.03 * by_worker[high];
+    if (stuck[high]) continue;
+    owners[best] = ProcessorId(static_cast<std::uint32_t>(low));
+    by_worker[high] -= loads[best];
+    by_worker[low] += loads[best];
+    ++moves;
   }
-  return moves;
+  return moves_max;
 }
 
 inline observe::RunReport example_report(const ExampleOptions& options) {
@@ -44,8 +55,8 @@ inline observe::RunReport example_report(const ExampleOptions& options) {
   base::Random random(options.seed);
   std::vector<double> base(options.buckets);
   for (double& load : base) load = std::exp(3.0 * random.uniform() * random.uniform());
-  base[options.buckets / 7] *= 60;
-  base[options.buckets / 3] *= 40;
+  base[options.buckets / 7] *= 320.0 / options.workers;
+  base[options.buckets / 3] *= 240.0 / options.workers;
 
   observe::RunReport report;
   report.version = "0.1.0";
