@@ -22,4 +22,6 @@ inline constexpr int kExitUsage = 2;
 // Prints "evenkeel: MESSAGE" on stderr and returns the exit code that fits.
 int report_error(const Error& error);
 
+void add_run(CLI::App& app, int& exit_code);
+
 }  // namespace evenkeel::cli

@@ -22,6 +22,7 @@ int main(int argc, char** argv) {
     return std::string("evenkeel: ") + error.what() + "\n";
   });
   int exit_code = evenkeel::cli::kExitDone;
+  evenkeel::cli::add_run(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

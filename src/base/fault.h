@@ -1,0 +1,46 @@
+// Deliberate faults: places where a law can be broken on purpose, to show that the check of that law can
+// fail.
+//
+// In the product fault(...) is the constant false and costs nothing. Only programs built with EVENKEEL_FAULTS
+// (the simulation's own tests) can turn a fault on.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace evenkeel::base {
+
+// enumerator, name, the law that it breaks (docs: ARCHITECTURE.md, "Laws")
+#define EVENKEEL_FAULTS_LIST(X)                                                                     \
+  X(kTakeOverAtOnce, "take_over_at_once", "order: a new owner does not wait for the old one")       \
+  X(kServeBeforeParked, "serve_before_parked", "order: parked packets are served in reverse")       \
+  X(kLetGoAtFirstMark, "let_go_at_first_mark", "order: an old owner waits for one dispatcher only") \
+  X(kForgetParked, "forget_parked", "conservation: parked packets are lost at a handover")          \
+  X(kServeUnowned, "serve_unowned", "ownership: a worker serves a bucket that is on its way to it")
+
+enum class Fault : std::uint8_t {
+  kNone,
+#define EVENKEEL_ENUMERATE(id, name, law) id,
+  EVENKEEL_FAULTS_LIST(EVENKEEL_ENUMERATE)
+#undef EVENKEEL_ENUMERATE
+};
+
+inline constexpr std::string_view kFaultNames[] = {"none",
+#define EVENKEEL_NAME(id, name, law) name,
+                                                   EVENKEEL_FAULTS_LIST(EVENKEEL_NAME)
+#undef EVENKEEL_NAME
+};
+
+// Two namespaces, as both forms may meet in one program.
+#ifdef EVENKEEL_FAULTS
+inline namespace with_faults {
+inline Fault active_fault = Fault::kNone;
+inline bool fault(Fault which) { return active_fault == which; }
+}  // namespace with_faults
+#else
+inline namespace without_faults {
+constexpr bool fault(Fault) { return false; }
+}  // namespace without_faults
+#endif
+
+}  // namespace evenkeel::base

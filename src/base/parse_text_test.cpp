@@ -1,0 +1,40 @@
+#include "base/parse_text.h"
+
+#include <gtest/gtest.h>
+
+namespace evenkeel::base {
+namespace {
+
+TEST(ParseDuration, TakesEveryUnitAndFractions) {
+  EXPECT_EQ(*parse_duration("0s"), 0);
+  EXPECT_EQ(*parse_duration("10ns"), 10);
+  EXPECT_EQ(*parse_duration("250us"), 250'000);
+  EXPECT_EQ(*parse_duration("1ms"), 1'000'000);
+  EXPECT_EQ(*parse_duration("1.5s"), 1'500'000'000);
+  EXPECT_EQ(*parse_duration("2m"), 120'000'000'000);
+  EXPECT_EQ(*parse_duration("1h"), 3'600'000'000'000);
+}
+
+TEST(ParseDuration, RefusesEverythingElseAsUsage) {
+  for (const char* text : {"", "s", "10", "-1s", "1 s", "1sec", "nan", "inf", "nans", "1e300h", "1h2m"}) {
+    const auto parsed = parse_duration(text);
+    ASSERT_FALSE(parsed.ok()) << text;
+    EXPECT_EQ(parsed.error().kind, ErrorKind::kUsage);
+  }
+}
+
+TEST(ParseCpuList, TakesNumbersAndRanges) {
+  EXPECT_EQ(*parse_cpu_list("3"), (std::vector<std::uint32_t>{3}));
+  EXPECT_EQ(*parse_cpu_list("0,2-4"), (std::vector<std::uint32_t>{0, 2, 3, 4}));
+}
+
+TEST(ParseCpuList, RefusesEverythingElseAsUsage) {
+  for (const char* text : {"", ",", "1,", "a", "1-", "3-1", "-1", "1;2", "99999999999", "0-4096"}) {
+    const auto parsed = parse_cpu_list(text);
+    ASSERT_FALSE(parsed.ok()) << text;
+    EXPECT_EQ(parsed.error().kind, ErrorKind::kUsage);
+  }
+}
+
+}  // namespace
+}  // namespace evenkeel::base

@@ -1,0 +1,257 @@
+// `evenkeel run`: options in, a run of the flow meter, the report out.
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <bit>
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "base/output_file.h"
+#include "base/parse_text.h"
+#include "cli/commands.h"
+#include "evenkeel/ids.h"
+#include "observe/progress.h"
+#include "observe/report_json.h"
+#include "observe/report_table.h"
+#include "runtime/meter_run.h"
+#include "source/make_source.h"
+
+namespace evenkeel::cli {
+
+namespace {
+
+// As written on the command line.
+struct RunArguments {
+  std::vector<std::string> inputs;
+  std::uint32_t workers = 2;
+  std::uint32_t buckets = 1024;
+  std::string hash = "toeplitz";
+  std::string hash_key;
+  std::string policy = "index";
+  std::string interval = "100ms";
+  std::string pin = "auto";
+  std::string tunnel = "outer";
+  std::string idle_timeout = "60s";
+  std::string active_timeout = "300s";
+  std::uint32_t connections_max = 1'000'000;
+  std::string speed = "max";
+  std::string duration;
+  std::string flows;
+  std::string format = "jsonl";
+  std::string report_path;
+  std::string html_path;
+  bool json = false;
+  std::uint64_t seed = 1;
+};
+
+// The default input: built-in traffic, as much as takes a few seconds.
+constexpr const char* kDefaultInput = "generator:campus";
+
+std::atomic<bool> interrupted{false};
+
+// The first signal ends the run in good order; a second one ends the process, as the handler is gone by then.
+extern "C" void note_signal(int) { interrupted.store(true, std::memory_order_relaxed); }
+
+void catch_signals() {
+  struct sigaction action {};
+  action.sa_handler = note_signal;
+  action.sa_flags = SA_RESETHAND;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+void add_options(CLI::App& command, RunArguments& arguments) {
+  command
+      .add_option("-i,--input", arguments.inputs,
+                  fmt::format("where packets come from: {}; several are merged by time", source::kSpecHelp))
+      ->default_str(kDefaultInput)
+      ->type_name("SPEC");
+  command.add_option("-w,--workers", arguments.workers, "worker threads")
+      ->capture_default_str()
+      ->type_name("N");
+  command.add_option("--buckets", arguments.buckets, "buckets, a power of two from 1 to 65536")
+      ->capture_default_str()
+      ->type_name("N");
+  command.add_option("--hash", arguments.hash, "hash function: toeplitz or crc32c")
+      ->capture_default_str()
+      ->type_name("NAME");
+  command
+      .add_option("--hash-key", arguments.hash_key,
+                  "key of toeplitz: symmetric, standard, or 80 or 104 hexadecimal digits")
+      ->default_str("symmetric")
+      ->type_name("KEY");
+  command.add_option("--policy", arguments.policy, "how buckets are assigned: see `evenkeel plan --help`")
+      ->capture_default_str()
+      ->type_name("NAME");
+  command.add_option("--interval", arguments.interval, "time between two rebalances")
+      ->capture_default_str()
+      ->type_name("DURATION");
+  command
+      .add_option("--pin", arguments.pin,
+                  "CPUs for the workers, e.g. 0,2-3; off; auto: where every thread can have its own")
+      ->capture_default_str()
+      ->type_name("CPUS");
+  command.add_option("--tunnel", arguments.tunnel, "which connection of tunnelled packets: outer or inner")
+      ->capture_default_str()
+      ->type_name("WHICH");
+  command
+      .add_option("--idle-timeout", arguments.idle_timeout,
+                  "a connection ends after this long without a packet")
+      ->capture_default_str()
+      ->type_name("DURATION");
+  command
+      .add_option("--active-timeout", arguments.active_timeout,
+                  "a longer connection gets a record each such time")
+      ->capture_default_str()
+      ->type_name("DURATION");
+  command
+      .add_option("--connections-max", arguments.connections_max,
+                  "connections kept at once; beyond, the longest idle of a few is evicted")
+      ->capture_default_str()
+      ->type_name("N");
+  command.add_option("--speed", arguments.speed, "replay at X times the recorded speed, or max")
+      ->capture_default_str()
+      ->type_name("X|max");
+  command.add_option("--duration", arguments.duration, "end after this much packet time")
+      ->type_name("DURATION");
+  command.add_option("--flows", arguments.flows, "write flow records to FILE, or - for standard output")
+      ->type_name("FILE");
+  command.add_option("--format", arguments.format, "of flow records: jsonl or csv")
+      ->capture_default_str()
+      ->type_name("NAME");
+  command.add_option("--report", arguments.report_path, "write the report as JSON to FILE")
+      ->type_name("FILE");
+  command.add_option("--html", arguments.html_path, "write the report as one page with pictures to FILE")
+      ->type_name("FILE");
+  command.add_flag("--json", arguments.json, "print the report as JSON instead of a table");
+  command.add_option("--seed", arguments.seed, "of generated traffic")->capture_default_str()->type_name("N");
+}
+
+Result<void> check_counts(const RunArguments& arguments) {
+  if (arguments.workers < 1 || arguments.workers > kProcessorsMax)
+    return usage_error(fmt::format("--workers takes 1 to {}, not {}", kProcessorsMax, arguments.workers));
+  if (!std::has_single_bit(arguments.buckets) || arguments.buckets > kBucketsMax)
+    return usage_error(
+        fmt::format("--buckets takes a power of two from 1 to {}, not {}", kBucketsMax, arguments.buckets));
+  if (arguments.connections_max < 1) return usage_error("--connections-max takes at least 1, not 0");
+  return {};
+}
+
+// Parses a duration option into `nanoseconds`, which may be 0 only where `zero` says so.
+Result<void> read_duration(const char* option, const std::string& text, std::int64_t& nanoseconds) {
+  const auto parsed = base::parse_duration(text);
+  if (!parsed) return usage_error(fmt::format("{}: {}", option, parsed.error().message));
+  if (*parsed == 0) return usage_error(fmt::format("{} must be longer than 0", option));
+  nanoseconds = *parsed;
+  return {};
+}
+
+Result<void> read_durations(const RunArguments& arguments, runtime::MeterRunOptions& options) {
+  if (auto done = read_duration("--interval", arguments.interval, options.interval_ns); !done) return done;
+  if (auto done = read_duration("--idle-timeout", arguments.idle_timeout, options.idle_timeout_ns); !done)
+    return done;
+  if (auto done = read_duration("--active-timeout", arguments.active_timeout, options.active_timeout_ns);
+      !done)
+    return done;
+  if (arguments.duration.empty()) return {};
+  return read_duration("--duration", arguments.duration, options.duration_ns.emplace());
+}
+
+Result<void> read_speed(const std::string& text, std::optional<double>& speed) {
+  if (text == "max") return {};
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  if (end == text.c_str() || *end != '\0' || !(value > 0) || value > 1e9)
+    return usage_error(fmt::format("--speed takes a number above 0, or max, not '{}'", text));
+  speed = value;
+  return {};
+}
+
+Result<void> read_pin(const std::string& text, std::optional<std::vector<std::uint32_t>>& pin) {
+  if (text == "auto") return {};
+  pin.emplace();
+  if (text == "off") return {};
+  auto cpus = base::parse_cpu_list(text);
+  if (!cpus) return usage_error(fmt::format("--pin: {}, or off, or auto", cpus.error().message));
+  pin = *cpus;
+  return {};
+}
+
+Result<runtime::MeterRunOptions> to_options(const RunArguments& arguments) {
+  runtime::MeterRunOptions options;
+  if (auto done = check_counts(arguments); !done) return done.error();
+  if (auto done = read_durations(arguments, options); !done) return done.error();
+  if (auto done = read_speed(arguments.speed, options.speed); !done) return done.error();
+  if (auto done = read_pin(arguments.pin, options.pin); !done) return done.error();
+  if (arguments.tunnel != "outer" && arguments.tunnel != "inner")
+    return usage_error(fmt::format("--tunnel takes outer or inner, not '{}'", arguments.tunnel));
+  const auto format = flow::parse_record_format(arguments.format);
+  if (!format) return format.error();
+  options.inputs = arguments.inputs;
+  if (options.inputs.empty()) options.inputs.push_back(kDefaultInput);
+  options.workers = arguments.workers;
+  options.buckets = arguments.buckets;
+  options.hash = arguments.hash;
+  options.hash_key = arguments.hash_key;
+  options.policy = arguments.policy;
+  options.inner_tunnel = arguments.tunnel == "inner";
+  options.connections_max = arguments.connections_max;
+  options.flows = arguments.flows;
+  options.format = *format;
+  options.seed = arguments.seed;
+  return options;
+}
+
+Result<void> write_report(const RunArguments& arguments, const observe::RunReport& report) {
+  if (!arguments.report_path.empty()) {
+    if (auto done = base::write_file(arguments.report_path, observe::report_json(report)); !done) return done;
+  }
+  if (arguments.json) return base::write_file("-", observe::report_json(report));
+  // Records on standard output are for a program: the table then goes where people look.
+  const int descriptor = arguments.flows == "-" ? STDERR_FILENO : STDOUT_FILENO;
+  const std::string table = observe::report_table(report, observe::wants_colour(descriptor));
+  if (descriptor == STDOUT_FILENO) return base::write_file("-", table);
+  std::fputs(table.c_str(), stderr);
+  return {};
+}
+
+// An input that ended early has been reported with what came before; it still makes the run a failed one.
+int exit_code_of(const observe::RunReport& report) {
+  int code = kExitDone;
+  for (const auto& input : report.inputs) {
+    if (!input.error.empty()) code = report_error(runtime_error(input.error));
+  }
+  return code;
+}
+
+int run(const RunArguments& arguments) {
+  const auto options = to_options(arguments);
+  if (!options) return report_error(options.error());
+  catch_signals();
+  observe::Progress progress;
+  const runtime::MeterRunHooks hooks{
+      .interrupted = interrupted,
+      .progress = [&](const observe::ProgressState& state) { progress.update(state); }};
+  auto report = runtime::meter_run(*options, hooks);
+  progress.clear();
+  if (!report) return report_error(report.error());
+  report->version = EVENKEEL_VERSION;
+  if (const auto written = write_report(arguments, *report); !written) return report_error(written.error());
+  return exit_code_of(*report);
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, int& exit_code) {
+  auto arguments = std::make_shared<RunArguments>();
+  CLI::App* command = app.add_subcommand("run", "meter packets of captures, or of built-in traffic");
+  add_options(*command, *arguments);
+  command->callback([arguments, &exit_code] { exit_code = run(*arguments); });
+}
+
+}  // namespace evenkeel::cli

@@ -1,0 +1,33 @@
+#include "control/loop.h"
+
+namespace evenkeel::control {
+
+Result<void> Loop::tick(const Moment& moment) {
+  Round round = measure(moment);
+  Result<void> done;
+  if (actuator_.ready()) {
+    done = rebalance(round);
+  } else {
+    ++counts_.skipped;
+  }
+  observer_(round);
+  return done;
+}
+
+Round Loop::measure(const Moment& moment) {
+  ++counts_.rounds;
+  meter_.measure(moment.ticks, moment.waiting, actuator_.owners());
+  return {.time_ns = moment.time_ns, .snapshot = meter_.snapshot(actuator_.owners()), .moves = {}};
+}
+
+Result<void> Loop::rebalance(Round& round) {
+  if (auto planned = policy_.plan(round.snapshot, plan_); !planned) return planned;
+  if (plan_.moves.empty()) return {};
+  if (auto applied = actuator_.apply(plan_.moves); !applied) return applied;
+  round.moves = plan_.moves;
+  ++counts_.rebalances;
+  counts_.moves += plan_.moves.size();
+  return {};
+}
+
+}  // namespace evenkeel::control

@@ -1,0 +1,63 @@
+// What the engine keeps of a connection, beside the handler's own state.
+#pragma once
+
+#include <cstdint>
+
+#include "base/units.h"
+#include "evenkeel/packet.h"
+
+namespace evenkeel::engine {
+
+// When connections end. All times are packet time.
+struct Lifetimes {
+  std::int64_t idle_ns = 60 * base::kNanosecondsPerSecond;
+  std::int64_t linger_ns = 5 * base::kNanosecondsPerSecond;  // after RST, or FIN in both directions
+};
+
+enum class CloseReason : std::uint8_t {
+  kIdle,      // no packet for the idle timeout
+  kEnded,     // TCP ended it, and the linger is over (or the run ended within it)
+  kEvicted,   // the oldest had to go
+  kShutdown,  // the run ended
+};
+
+namespace tcp {
+inline constexpr std::uint8_t kFin = 0x01;
+inline constexpr std::uint8_t kSyn = 0x02;
+inline constexpr std::uint8_t kRst = 0x04;
+inline constexpr std::uint8_t kAck = 0x10;
+}  // namespace tcp
+
+// One connection in its bucket's table. Thread: the worker that owns the bucket.
+//
+// It lives until expires_ns, which each packet pushes on, until TCP has ended it: then the linger runs.
+// Whether it has expired is decided by packet time alone, either by a timer or when its next packet comes,
+// whichever is first; both find the same, so the records of a capture do not depend on when timers run.
+template <typename State>
+struct Connection {
+  std::int64_t expires_ns = 0;
+  std::uint8_t forward_reversed : 1 = 0;  // the first packet went from the key's high endpoint to its low one
+  std::uint8_t fin_forward : 1 = 0;
+  std::uint8_t fin_reverse : 1 = 0;
+  std::uint8_t ended : 1 = 0;
+  State state{};
+
+  bool forward(const Packet& packet) const { return packet.reversed() == (forward_reversed != 0); }
+
+  // True when this connection is over and `packet` belongs to the next one of the same endpoints.
+  bool over_before(const Packet& packet) const {
+    if (packet.now_ns >= expires_ns) return true;
+    // A new handshake on an ended connection: the port pair is used again.
+    return ended && (packet.tcp_flags & (tcp::kSyn | tcp::kAck | tcp::kRst)) == tcp::kSyn;
+  }
+
+  // Moves the end of life on after a packet.
+  void advance(const Packet& packet, const Lifetimes& lifetimes) {
+    if (ended) return;
+    if ((packet.tcp_flags & tcp::kFin) != 0) (forward(packet) ? fin_forward : fin_reverse) = 1;
+    ended = (packet.tcp_flags & tcp::kRst) != 0 || (fin_forward && fin_reverse);
+    expires_ns = packet.now_ns + (ended ? lifetimes.linger_ns : lifetimes.idle_ns);
+  }
+};
+
+}  // namespace evenkeel::engine

@@ -1,0 +1,150 @@
+#include "engine/dispatcher.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "base/check.h"
+#include "engine/release.h"
+
+namespace evenkeel::engine {
+
+Dispatcher::Dispatcher(const DispatcherOptions& options, Source& source, const packet::Hasher& hasher,
+                       bucket::TableBoard& board, std::span<WorkerRing* const> rings,
+                       DispatcherMeters& meters)
+    : id_(options.id),
+      parse_options_(options.parse),
+      source_(source),
+      hasher_(hasher),
+      board_(board),
+      table_(&board.current()),
+      bucket_mask_(board.buckets() - 1),
+      rings_(rings.begin(), rings.end()),
+      meters_(meters),
+      now_ns_(std::numeric_limits<std::int64_t>::min()),
+      staged_(rings.size()),
+      handed_over_ns_(now_ns_) {
+  for (auto& items : staged_) items.reserve(2 * kBurst);
+  workers_with_staged_.reserve(rings.size());
+}
+
+DispatchStatus Dispatcher::step() {
+  adopt_newest_table();
+  if (!flush()) return DispatchStatus::kBlocked;
+  if (!source_ended_) return receive();
+  return end();
+}
+
+// The old owner of a bucket may let go when it has passed the release marks; the new owner parks the bucket's
+// packets from the acquire mark on. Both marks stand in the rings before any packet that follows the new
+// table.
+void Dispatcher::adopt_newest_table() {
+  const bucket::TableVersion& newest = board_.current();
+  if (newest.version == table_->version) return;
+  table_ = &newest;
+  for (const bucket::Reassignment& move : newest.reassignments) {
+    stage(move.from, RingItem(RingItem::Mark::kRelease, move.bucket, newest.version));
+    stage(move.to, RingItem(RingItem::Mark::kAcquire, move.bucket, newest.version));
+  }
+  // The marks are staged before any later packet, which is all that adoption promises; a full ring only
+  // delays them.
+  board_.adopt(id_, newest.version);
+}
+
+DispatchStatus Dispatcher::receive() {
+  std::array<Packet*, kBurst> packets;
+  std::size_t count = 0;
+  ReceiveStatus status = ReceiveStatus::kEnd;
+  if (!stop_.load(std::memory_order_relaxed)) status = source_.receive(packets, count);
+  dispatch({packets.data(), count});
+  if (status == ReceiveStatus::kEnd || status == ReceiveStatus::kError) {
+    source_ended_ = true;
+  }
+  publish_statistics();
+  if (!flush()) return DispatchStatus::kBlocked;
+  // Release: everything received up to now_ns_ is in the rings for a worker that reads this.
+  handed_over_ns_.store(now_ns_, std::memory_order_release);
+  return count != 0 || source_ended_ ? DispatchStatus::kWorked : DispatchStatus::kIdle;
+}
+
+DispatchStatus Dispatcher::end() {
+  if (ended_) return DispatchStatus::kFinished;
+  handed_over_ns_.store(now_ns_, std::memory_order_release);
+  // Release: the last packets are in the rings before anyone sees that there will be no more.
+  drained_.store(true, std::memory_order_release);
+  // Acquire: when this is set, the newest table is the last one.
+  if (!finish_.load(std::memory_order_acquire)) return DispatchStatus::kDrained;
+  adopt_newest_table();
+  for (std::uint32_t worker = 0; worker < rings_.size(); ++worker)
+    stage(ProcessorId(worker), RingItem(RingItem::Mark::kEnd, BucketId(0), table_->version));
+  ended_ = true;
+  return flush() ? DispatchStatus::kFinished : DispatchStatus::kBlocked;
+}
+
+void Dispatcher::dispatch(std::span<Packet* const> packets) {
+  std::array<Packet*, kBurst> ready;
+  std::size_t ready_count = 0;
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < packets.size(); ++i) {
+    if (i + kPrefetchAhead < packets.size()) __builtin_prefetch(packets[i + kPrefetchAhead]->data);
+    Packet& packet = *packets[i];
+    bytes += packet.wire_length;
+    now_ns_ = std::max(now_ns_, packet.time_ns);
+    packet.now_ns = now_ns_;
+    const packet::ParseResult parsed = packet::parse(packet, parse_options_);
+    if (parsed.connection()) {
+      ready[ready_count++] = &packet;
+      continue;
+    }
+    meters_.by_parse_reason[static_cast<std::size_t>(parsed.reason)].increment();
+    packet.block->release(1);
+  }
+  meters_.received.add(packets.size());
+  meters_.bytes.add(bytes);
+  hand_over({ready.data(), ready_count});
+}
+
+void Dispatcher::hand_over(std::span<Packet* const> packets) {
+  hasher_.hash(packets);
+  for (Packet* packet : packets) {
+    packet->bucket = static_cast<std::uint16_t>(packet->hash & bucket_mask_);
+    stage(ProcessorId(table_->owner[packet->bucket]), RingItem(packet));
+  }
+}
+
+void Dispatcher::stage(ProcessorId worker, RingItem item) {
+  std::vector<RingItem>& items = staged_[worker.value()];
+  if (items.empty()) workers_with_staged_.push_back(worker.value());
+  items.push_back(item);
+}
+
+bool Dispatcher::flush() {
+  std::erase_if(workers_with_staged_, [&](std::uint32_t worker) { return flush_to(worker); });
+  return workers_with_staged_.empty();
+}
+
+bool Dispatcher::flush_to(std::uint32_t worker) {
+  std::vector<RingItem>& items = staged_[worker];
+  const std::size_t pushed = rings_[worker]->push(items);
+  items.erase(items.begin(), items.begin() + static_cast<std::ptrdiff_t>(pushed));
+  // Live input does not wait: what its worker has no room for is dropped, but never a mark.
+  if (!items.empty() && !source_.can_wait()) drop_staged_packets(items);
+  return items.empty();
+}
+
+void Dispatcher::drop_staged_packets(std::vector<RingItem>& items) {
+  BlockReleaser releaser;
+  std::erase_if(items, [&](RingItem item) {
+    if (!item.is_packet()) return false;
+    releaser.release(*item.packet());
+    meters_.dropped[static_cast<std::size_t>(meter::DropReason::kRingFull)].increment();
+    return true;
+  });
+}
+
+void Dispatcher::publish_statistics() {
+  const SourceStatistics statistics = source_.statistics();
+  meters_.bytes_read.set(statistics.bytes_read);
+  meters_.dropped_before.set(statistics.dropped_before);
+}
+
+}  // namespace evenkeel::engine

@@ -1,0 +1,107 @@
+// A dispatcher: takes packets from a source, finds the bucket of each and hands it to the worker that owns
+// the bucket.
+//
+// Passive: step() does one iteration, driven by a thread or by the simulation. It adopts a new version of the
+// bucket table only between two bursts, and then puts the marks that hand buckets over into the rings before
+// any later packet.
+//
+// Thread: [dispatcher] but where noted. After construction the packet path allocates nothing.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "bucket/table.h"
+#include "engine/batch.h"
+#include "engine/ring.h"
+#include "engine/ring_item.h"
+#include "evenkeel/source.h"
+#include "meter/meters.h"
+#include "packet/hash.h"
+#include "packet/parse.h"
+
+namespace evenkeel::engine {
+
+using WorkerRing = Ring<RingItem>;
+
+struct DispatcherOptions {
+  DispatcherId id{0};
+  packet::ParseOptions parse;
+};
+
+// Written by one dispatcher [dispatcher].
+struct alignas(base::kCacheLine) DispatcherMeters {
+  meter::Counter received;
+  meter::Counter bytes;                                          // on the wire
+  std::array<meter::Counter, packet::kReasons> by_parse_reason;  // malformed and unclassified packets
+  meter::DropCounters dropped;
+  meter::Counter bytes_read;      // of the source's input
+  meter::Counter dropped_before;  // by the kernel or the interface, as the source says
+};
+
+enum class DispatchStatus : std::uint8_t {
+  kWorked,    // call again at once
+  kIdle,      // the source has nothing now
+  kBlocked,   // a worker's ring is full: it must run first
+  kDrained,   // the source has ended; the dispatcher goes on adopting table versions until finish()
+  kFinished,  // the end marks are in the rings: no further call is needed
+};
+
+class Dispatcher {
+ public:
+  // `rings`: one for each worker, this dispatcher being the producer. All references outlive the dispatcher.
+  Dispatcher(const DispatcherOptions& options, Source& source, const packet::Hasher& hasher,
+             bucket::TableBoard& board, std::span<WorkerRing* const> rings, DispatcherMeters& meters);
+
+  DispatchStatus step();
+
+  // [control] Says that no further table version will be published: once the source has ended, the dispatcher
+  // adopts the newest one and ends.
+  void finish() { finish_.store(true, std::memory_order_release); }
+  // [control] Treats the source as ended.
+  void stop() { stop_.store(true, std::memory_order_relaxed); }
+  // [any] The source has ended and all of its packets are in the rings.
+  bool drained() const { return drained_.load(std::memory_order_acquire); }
+
+  // [worker] Packet time up to which everything received is in the rings: when a worker reads this and then
+  // finds its ring empty, no packet older than this can come to it from here.
+  std::int64_t handed_over_ns() const { return handed_over_ns_.load(std::memory_order_acquire); }
+
+ private:
+  static constexpr std::size_t kPrefetchAhead = 4;
+
+  void adopt_newest_table();
+  DispatchStatus receive();
+  DispatchStatus end();
+  void dispatch(std::span<Packet* const> packets);
+  void hand_over(std::span<Packet* const> packets);
+  void stage(ProcessorId worker, RingItem item);
+  bool flush();
+  bool flush_to(std::uint32_t worker);
+  void drop_staged_packets(std::vector<RingItem>& items);
+  void publish_statistics();
+
+  const DispatcherId id_;
+  const packet::ParseOptions parse_options_;
+  Source& source_;
+  const packet::Hasher& hasher_;
+  bucket::TableBoard& board_;
+  const bucket::TableVersion* table_;
+  const std::uint32_t bucket_mask_;
+  std::vector<WorkerRing*> rings_;
+  DispatcherMeters& meters_;
+  std::int64_t now_ns_;
+  bool source_ended_ = false;
+  bool ended_ = false;                         // the end marks are staged
+  std::vector<std::vector<RingItem>> staged_;  // by worker: what is not in its ring yet
+  std::vector<std::uint32_t> workers_with_staged_;
+  std::atomic<bool> finish_{false};
+  std::atomic<bool> stop_{false};
+  std::atomic<bool> drained_{false};
+  alignas(base::kCacheLine) std::atomic<std::int64_t> handed_over_ns_;
+};
+
+}  // namespace evenkeel::engine

@@ -1,0 +1,158 @@
+// The engine: dispatchers, rings, buckets and workers, put together and passive.
+//
+// It owns all that packets pass through and drives nothing: threads (threads.h) or the simulation call step()
+// of its dispatchers and workers. No globals: several engines in one process do not meet.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "bucket/table.h"
+#include "engine/bucket.h"
+#include "engine/connection.h"
+#include "engine/dispatcher.h"
+#include "engine/handler.h"
+#include "engine/worker.h"
+#include "evenkeel/result.h"
+#include "evenkeel/source.h"
+#include "meter/meters.h"
+#include "packet/hash.h"
+
+namespace evenkeel::engine {
+
+struct EngineOptions {
+  std::uint32_t workers = 1;
+  std::uint32_t buckets = 1024;  // a power of two
+  std::uint32_t connections_max = 1'000'000;
+  std::size_t ring_capacity = kRingCapacity;  // a power of two
+  Lifetimes lifetimes;
+  packet::ParseOptions parse;
+  std::uint64_t hash_seed = 0;  // of the connection tables
+};
+
+template <Handler H, base::TickClock Clock>
+class Engine {
+ public:
+  using State = typename H::State;
+  using WorkerOf = Worker<H, Clock>;
+
+  // One dispatcher for each source. make_handler(ProcessorId) and make_clock(ProcessorId) give each worker
+  // its own.
+  template <typename MakeHandler, typename MakeClock>
+  static Result<std::unique_ptr<Engine>> make(const EngineOptions& options, std::vector<Source*> sources,
+                                              packet::Hasher hasher, MakeHandler&& make_handler,
+                                              MakeClock&& make_clock) {
+    ArenaOptions arena_options;
+    arena_options.connections_max = options.connections_max;
+    arena_options.tables = options.buckets;
+    arena_options.workers = options.workers;
+    auto arena = Arena::make(arena_options, KeyHash{options.hash_seed});
+    if (!arena) return arena.error();
+    auto engine = std::unique_ptr<Engine>(
+        new Engine(options, std::move(sources), std::move(hasher), std::move(*arena)));
+    for (std::uint32_t i = 0; i < options.workers; ++i)
+      engine->add_worker(ProcessorId(i), make_handler(ProcessorId(i)), make_clock(ProcessorId(i)));
+    return engine;
+  }
+
+  std::span<const std::unique_ptr<Dispatcher>> dispatchers() const { return dispatchers_; }
+  std::span<const std::unique_ptr<WorkerOf>> workers() const { return workers_; }
+  bucket::TableBoard& board() { return board_; }
+  const EngineOptions& options() const { return options_; }
+
+  std::span<const DispatcherMeters> dispatcher_meters() const { return dispatcher_meters_; }
+  std::span<const meter::WorkerMeters> worker_meters() const { return worker_meters_; }
+  std::span<const meter::BucketMeters> bucket_meters() const { return bucket_meters_; }
+
+  // [any] Packets in front of a worker, as of a moment ago.
+  std::uint64_t waiting(ProcessorId worker) const {
+    std::uint64_t sum = 0;
+    for (const auto& rings : rings_) sum += rings[worker.value()]->size();
+    return sum;
+  }
+
+  // [any] Whether every source has ended and all of its packets are in the rings.
+  bool drained() const {
+    return std::all_of(dispatchers_.begin(), dispatchers_.end(), [](const auto& d) { return d->drained(); });
+  }
+
+  // Greatest packet time handed over by any dispatcher; when all have finished, the packet time at the run's
+  // end.
+  std::int64_t handed_over_ns() const {
+    std::int64_t latest_ns = dispatchers_.front()->handed_over_ns();
+    for (const auto& dispatcher : dispatchers_) latest_ns = std::max(latest_ns, dispatcher->handed_over_ns());
+    return latest_ns;
+  }
+
+ private:
+  using Arena = typename Connections<State>::Arena;
+
+  Engine(const EngineOptions& options, std::vector<Source*> sources, packet::Hasher hasher,
+         std::unique_ptr<Arena> arena);
+  void add_worker(ProcessorId id, H handler, Clock clock);
+
+  const EngineOptions options_;
+  const packet::Hasher hasher_;
+  bucket::TableBoard board_;
+  std::unique_ptr<Arena> arena_;
+  std::vector<Bucket<State>> buckets_;
+  std::vector<meter::BucketMeters> bucket_meters_;
+  std::vector<meter::WorkerMeters> worker_meters_;
+  std::vector<DispatcherMeters> dispatcher_meters_;
+  std::vector<std::vector<std::unique_ptr<WorkerRing>>> rings_;  // by dispatcher, by worker
+  std::vector<std::vector<WorkerRing*>> rings_of_worker_;        // by worker, by dispatcher
+  std::vector<std::unique_ptr<Dispatcher>> dispatchers_;
+  std::vector<std::unique_ptr<WorkerOf>> workers_;
+};
+
+template <Handler H, base::TickClock Clock>
+Engine<H, Clock>::Engine(const EngineOptions& options, std::vector<Source*> sources, packet::Hasher hasher,
+                         std::unique_ptr<Arena> arena)
+    : options_(options),
+      hasher_(std::move(hasher)),
+      board_(options.buckets, options.workers, static_cast<std::uint32_t>(sources.size())),
+      arena_(std::move(arena)),
+      buckets_(options.buckets),
+      bucket_meters_(options.buckets),
+      worker_meters_(options.workers),
+      dispatcher_meters_(sources.size()),
+      rings_(sources.size()),
+      rings_of_worker_(options.workers) {
+  for (std::uint32_t j = 0; j < options.buckets; ++j) {
+    buckets_[j].connections.attach(*arena_);
+    buckets_[j].owner.store(board_.newest().owner[j], std::memory_order_relaxed);  // before any thread starts
+  }
+  for (std::size_t d = 0; d < sources.size(); ++d) {
+    std::vector<WorkerRing*> rings;
+    for (std::uint32_t i = 0; i < options.workers; ++i) {
+      rings_[d].push_back(std::make_unique<WorkerRing>(options.ring_capacity));
+      rings.push_back(rings_[d].back().get());
+      rings_of_worker_[i].push_back(rings.back());
+    }
+    const DispatcherOptions dispatcher_options{DispatcherId(static_cast<std::uint32_t>(d)), options.parse};
+    dispatchers_.push_back(std::make_unique<Dispatcher>(dispatcher_options, *sources[d], hasher_, board_,
+                                                        rings, dispatcher_meters_[d]));
+  }
+}
+
+template <Handler H, base::TickClock Clock>
+void Engine<H, Clock>::add_worker(ProcessorId id, H handler, Clock clock) {
+  const WorkerSurroundings<State> around{
+      .id = id,
+      .board = board_,
+      .buckets = buckets_,
+      .bucket_meters = bucket_meters_,
+      .rings = rings_of_worker_[id.value()],
+      .arena = *arena_,
+      .meters = worker_meters_[id.value()],
+      .lifetimes = options_.lifetimes,
+  };
+  workers_.push_back(std::make_unique<WorkerOf>(around, std::move(handler), std::move(clock)));
+}
+
+}  // namespace evenkeel::engine

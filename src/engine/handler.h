@@ -1,0 +1,29 @@
+// What is done with packets: the seam between the engine and its job. The flow meter is the built-in handler.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+
+#include "engine/connection.h"
+#include "evenkeel/packet.h"
+
+namespace evenkeel::engine {
+
+// One handler object serves one worker: it is called by that worker's thread alone and shares nothing. A
+// connection's calls come in this order: open, packet (at least the one that opened it), close; from one
+// worker at a time, which may change between two calls.
+//
+//   open(connection, packet)                  a new connection; its State is fresh
+//   packet(connection, packet)                each packet of it, in arrival order
+//   close(key, connection, reason, now_ns)    its end, in packet time; the State is gone after the call
+//   idle()                                    nothing to do for now: a chance to flush what was gathered
+template <typename H>
+concept Handler = requires(H& handler, Connection<typename H::State>& connection, const Packet& packet,
+                           const ConnectionKey& key, CloseReason reason, std::int64_t now_ns) {
+  handler.open(connection, packet);
+  handler.packet(connection, packet);
+  handler.close(key, connection, reason, now_ns);
+  handler.idle();
+};
+
+}  // namespace evenkeel::engine

@@ -1,0 +1,100 @@
+// Drives an engine by threads: one for each dispatcher, one for each worker.
+//
+// Thread: [control], one.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <thread>
+#include <vector>
+
+#include "engine/dispatcher.h"
+
+namespace evenkeel::engine {
+
+// What a thread does when it finds nothing to do: first it spins, as work mostly comes within a microsecond;
+// then it offers its processor to others, as there may be more threads than processors; then it sleeps, at
+// most 50 us at a time.
+class Backoff {
+ public:
+  void reset() { rounds_ = 0; }
+  void wait();
+
+ private:
+  static constexpr std::uint32_t kSpins = 64;
+  static constexpr std::uint32_t kYields = 64;
+  static constexpr std::uint32_t kSleepNanoseconds = 50'000;
+
+  std::uint32_t rounds_ = 0;
+};
+
+// Pins the calling thread to a processor; does nothing where the system refuses.
+void pin_this_thread(std::uint32_t cpu);
+// The processors that this process may run on, ascending.
+std::vector<std::uint32_t> allowed_cpus();
+
+// A step of a loop thread: what it did tells the loop whether to go on at once, to wait, or to end.
+enum class StepResult : std::uint8_t { kWorked, kIdle, kFinished };
+void run_loop(const std::function<StepResult()>& step);
+
+template <typename Engine>
+class EngineThreads {
+ public:
+  // worker_cpus: by worker, to which its thread is pinned; empty: none is pinned.
+  EngineThreads(Engine& engine, std::vector<std::uint32_t> worker_cpus)
+      : engine_(engine), worker_cpus_(std::move(worker_cpus)) {}
+  ~EngineThreads() { join(); }
+
+  void start() {
+    for (std::size_t i = 0; i < engine_.workers().size(); ++i) threads_.emplace_back([this, i] { work(i); });
+    for (std::size_t d = 0; d < engine_.dispatchers().size(); ++d)
+      threads_.emplace_back([this, d] { dispatch(d); });
+  }
+
+  // Treats all sources as ended.
+  void stop() {
+    for (const auto& dispatcher : engine_.dispatchers()) dispatcher->stop();
+  }
+
+  // To be called when the last table version was published; the threads end when their sources have.
+  void finish() {
+    for (const auto& dispatcher : engine_.dispatchers()) dispatcher->finish();
+  }
+
+  // Returns when all threads have ended and all connections are closed. Requires finish().
+  void join() {
+    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
+  }
+
+ private:
+  void work(std::size_t index) {
+    if (!worker_cpus_.empty()) pin_this_thread(worker_cpus_[index]);
+    auto& worker = *engine_.workers()[index];
+    run_loop([&] {
+      if (worker.step()) return StepResult::kWorked;
+      return worker.finished() ? StepResult::kFinished : StepResult::kIdle;
+    });
+    worker.close_all(engine_.handed_over_ns());
+  }
+
+  void dispatch(std::size_t index) {
+    Dispatcher& dispatcher = *engine_.dispatchers()[index];
+    run_loop([&] {
+      switch (dispatcher.step()) {
+        case DispatchStatus::kWorked:
+          return StepResult::kWorked;
+        case DispatchStatus::kFinished:
+          return StepResult::kFinished;
+        default:
+          return StepResult::kIdle;
+      }
+    });
+  }
+
+  Engine& engine_;
+  std::vector<std::uint32_t> worker_cpus_;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace evenkeel::engine

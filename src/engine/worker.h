@@ -1,0 +1,378 @@
+// A worker: one processor of the engine. It serves the packets, and the timers, of the buckets that it owns.
+//
+// Passive: step() does one iteration, driven by a thread or by the simulation, which also gives the clock.
+//
+// Handover, seen from here. A bucket moves from worker X to worker Y in table version v. Every dispatcher
+// puts a release mark for it into X's ring and an acquire mark into Y's. X serves the bucket until it has
+// passed the release mark of every dispatcher, then lets go. Y, from the first acquire mark on, parks the
+// bucket's packets; when X has let go, Y takes the bucket over, serves the parked packets in order, and goes
+// on. Nobody else waits, nothing is copied, and since a dispatcher's packets before its mark are all served
+// by X before Y begins, no connection's packets change places.
+//
+// Thread: [worker] but where noted. The packet path allocates nothing, takes no lock and makes no system
+// call.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/random.h"
+#include "bucket/table.h"
+#include "engine/batch.h"
+#include "engine/bucket.h"
+#include "engine/dispatcher.h"
+#include "engine/handler.h"
+#include "engine/release.h"
+#include "engine/ring_item.h"
+#include "meter/meters.h"
+
+namespace evenkeel::engine {
+
+// What a worker shares with the rest of the engine. All of it outlives the worker.
+template <typename State>
+struct WorkerSurroundings {
+  ProcessorId id;
+  bucket::TableBoard& board;
+  std::span<Bucket<State>> buckets;              // all of the engine's; a worker touches those it owns
+  std::span<meter::BucketMeters> bucket_meters;  // likewise
+  std::span<WorkerRing* const> rings;            // one from each dispatcher, this worker being the consumer
+  typename Connections<State>::Arena& arena;
+  meter::WorkerMeters& meters;
+  Lifetimes lifetimes;
+};
+
+template <Handler H, base::TickClock Clock>
+class Worker {
+ public:
+  using State = typename H::State;
+
+  Worker(const WorkerSurroundings<State>& around, H handler, Clock clock)
+      : around_(around),
+        handler_(std::move(handler)),
+        clock_(std::move(clock)),
+        cache_(around.arena),
+        sampler_(around.id.value() + 1) {
+    awaited_.reserve(kAwaitedUsually);
+  }
+
+  // One iteration of the loop. Returns whether it found anything to do.
+  bool step() {
+    const std::uint64_t start = clock_.ticks();
+    const std::size_t work = receive() + take_over();
+    if (work == 0) {
+      handler_.idle();
+      return false;
+    }
+    around_.meters.busy_ticks.add(clock_.ticks() - start);
+    return true;
+  }
+
+  // True when every dispatcher's end mark was passed and no bucket is awaited: no packet will come any more.
+  bool finished() const { return ends_seen_ == around_.rings.size() && awaited_.empty(); }
+
+  // Ends the connections of the buckets that this worker owns, as of packet time `now_ns`. After finished().
+  void close_all(std::int64_t now_ns) {
+    for (Bucket<State>& bucket : around_.buckets) {
+      if (owns(bucket)) close_bucket(bucket, now_ns);
+    }
+    handler_.idle();
+  }
+
+  H& handler() { return handler_; }
+
+ private:
+  // A bucket whose acquire mark was seen, while its old owner has not let go.
+  struct Awaited {
+    BucketId bucket;
+    std::uint32_t version;
+  };
+  static constexpr std::size_t kAwaitedUsually =
+      64;  // more, when nearly all buckets move at once, may allocate
+
+  using Found = typename Connections<State>::Found;
+  static constexpr std::uint32_t kEvictionSample =
+      16;  // connections of which the one idle longest is evicted
+
+  // The phases of a step: each returns the number of things it did.
+  std::size_t receive();
+  std::size_t take_over();
+
+  void handle_mark(RingItem item);
+  void release_mark(RingItem item);
+  void serve_parked(Packet* first);
+  void serve(std::span<Packet* const> packets);
+  std::size_t park_what_is_not_ours(std::span<Packet* const> packets, std::span<Packet*> ours);
+  void look_up(std::span<Packet* const> packets, std::span<std::uint64_t> hashes, std::span<Found> found);
+  bool deliver(Bucket<State>& bucket, const Packet& packet, std::uint64_t hash, Found found);
+  Found open(Bucket<State>& bucket, const Packet& packet, std::uint64_t hash);
+  bool make_room(Bucket<State>& bucket, std::uint64_t hash);
+  bool evict_from(Bucket<State>& bucket, std::uint64_t hash);
+  void close(Bucket<State>& bucket, Found found, CloseReason reason, std::int64_t now_ns);
+  void close_bucket(Bucket<State>& bucket, std::int64_t now_ns);
+  void count_close(CloseReason reason);
+
+  bool owns(const Bucket<State>& bucket) const {
+    // Relaxed: only this worker ever makes it equal to its own id.
+    return bucket.owner.load(std::memory_order_relaxed) == around_.id.value();
+  }
+  Bucket<State>& bucket_of(const Packet& packet) { return around_.buckets[packet.bucket]; }
+
+  const WorkerSurroundings<State> around_;
+  H handler_;
+  Clock clock_;
+  typename Connections<State>::Cache cache_;
+  base::Random sampler_;  // which packet of a burst is timed
+  std::vector<Awaited> awaited_;
+  std::size_t ends_seen_ = 0;      // end marks, one from each dispatcher
+  std::size_t eviction_hand_ = 0;  // bucket at which the search for a connection to evict goes on
+  bool tables_changed_ = false;    // since the lookups of this burst: they must be done again
+};
+
+template <Handler H, base::TickClock Clock>
+std::size_t Worker<H, Clock>::receive() {
+  std::size_t received = 0;
+  for (WorkerRing* ring : around_.rings) {
+    std::array<RingItem, kBurst> items;
+    const std::size_t count = ring->pop(items);
+    std::array<Packet*, kBurst> packets;
+    std::size_t waiting = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      if (items[i].is_packet()) {
+        packets[waiting++] = items[i].packet();
+        continue;
+      }
+      serve({packets.data(), waiting});  // what stands before a mark is served before it
+      waiting = 0;
+      handle_mark(items[i]);
+    }
+    serve({packets.data(), waiting});
+    received += count;
+  }
+  return received;
+}
+
+template <Handler H, base::TickClock Clock>
+void Worker<H, Clock>::handle_mark(RingItem item) {
+  Bucket<State>& bucket = around_.buckets[item.bucket().value()];
+  switch (item.mark()) {
+    case RingItem::Mark::kEnd:
+      ++ends_seen_;
+      return;
+    case RingItem::Mark::kRelease:
+      release_mark(item);
+      return;
+    case RingItem::Mark::kAcquire:
+      // The first dispatcher's mark counts; those of the others may even come when the bucket is here
+      // already.
+      if (bucket.awaited || owns(bucket)) return;
+      bucket.awaited = true;
+      awaited_.push_back({item.bucket(), item.version()});
+      return;
+  }
+}
+
+template <Handler H, base::TickClock Clock>
+void Worker<H, Clock>::release_mark(RingItem item) {
+  Bucket<State>& bucket = around_.buckets[item.bucket().value()];
+  if (!owns(bucket)) return around_.meters.ownership_violations.increment();
+  const bool all_marks = ++bucket.release_marks == around_.rings.size();
+  if (!all_marks && !base::fault(base::Fault::kLetGoAtFirstMark)) return;
+  bucket.release_marks = 0;
+  bucket.owner.store(kNoOwner, std::memory_order_relaxed);
+  // Release: pairs with the acquire in take_over(); all that was done to the bucket here happens before.
+  bucket.released_version.store(item.version(), std::memory_order_release);
+}
+
+template <Handler H, base::TickClock Clock>
+std::size_t Worker<H, Clock>::take_over() {
+  const std::size_t before = awaited_.size();
+  if (before == 0) return 0;
+  std::erase_if(awaited_, [&](const Awaited& awaited) {
+    Bucket<State>& bucket = around_.buckets[awaited.bucket.value()];
+    // Acquire: pairs with the release in release_mark().
+    if (bucket.released_version.load(std::memory_order_acquire) != awaited.version &&
+        !base::fault(base::Fault::kTakeOverAtOnce))
+      return false;
+    bucket.owner.store(around_.id.value(), std::memory_order_relaxed);
+    bucket.awaited = false;
+    serve_parked(std::exchange(bucket.parked_first, nullptr));
+    around_.meters.buckets_taken_over.increment();
+    around_.board.complete_one();
+    return true;
+  });
+  return before - awaited_.size();
+}
+
+template <Handler H, base::TickClock Clock>
+void Worker<H, Clock>::serve_parked(Packet* first) {
+  while (first != nullptr) {
+    if (base::fault(base::Fault::kForgetParked)) return;
+    std::array<Packet*, kBurst> packets;
+    std::size_t count = 0;
+    while (first != nullptr && count < kBurst) packets[count++] = std::exchange(first, first->next);
+    if (base::fault(base::Fault::kServeBeforeParked)) std::reverse(packets.begin(), packets.begin() + count);
+    serve({packets.data(), count});
+  }
+}
+
+// Serves a burst in order. The lookups are done together first, so that their cache misses overlap.
+//
+// The cost of a bucket is estimated from samples: one packet of each burst, chosen at random, is timed and
+// stands for the whole burst (each packet is drawn with probability 1/n and weighs n: unbiased, for two clock
+// readings a burst).
+template <Handler H, base::TickClock Clock>
+void Worker<H, Clock>::serve(std::span<Packet* const> packets) {
+  std::array<Packet*, kBurst> ours;
+  const std::size_t count = park_what_is_not_ours(packets, ours);
+  if (count == 0) return;
+  std::array<std::uint64_t, kBurst> hashes;
+  std::array<Found, kBurst> found;
+  look_up({ours.data(), count}, hashes, found);
+  tables_changed_ = false;
+  BlockReleaser releaser;
+  std::uint64_t bytes = 0, processed = 0;
+  const std::size_t sampled = sampler_.below(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const Packet& packet = *ours[i];
+    meter::BucketMeters& bucket_meters = around_.bucket_meters[packet.bucket];
+    const std::uint64_t start = i == sampled ? clock_.ticks() : 0;
+    const bool delivered = deliver(bucket_of(packet), packet, hashes[i], found[i]);
+    if (i == sampled) bucket_meters.cost_ticks.add((clock_.ticks() - start) * count);
+    bucket_meters.packets.increment();
+    bytes += delivered ? packet.wire_length : 0;
+    processed += delivered;
+    releaser.release(packet);
+  }
+  around_.meters.bytes.add(bytes);
+  around_.meters.processed.add(processed);
+}
+
+// Ownership changes only at marks, hence not within a burst.
+template <Handler H, base::TickClock Clock>
+std::size_t Worker<H, Clock>::park_what_is_not_ours(std::span<Packet* const> packets,
+                                                    std::span<Packet*> ours) {
+  std::size_t count = 0;
+  for (Packet* packet : packets) {
+    Bucket<State>& bucket = bucket_of(*packet);
+    ours[count] = packet;
+    if (owns(bucket) || base::fault(base::Fault::kServeUnowned)) {
+      ++count;
+      continue;
+    }
+    if (!bucket.awaited) around_.meters.ownership_violations.increment();
+    bucket.park(packet);
+    around_.meters.packets_parked.increment();
+  }
+  return count;
+}
+
+template <Handler H, base::TickClock Clock>
+void Worker<H, Clock>::look_up(std::span<Packet* const> packets, std::span<std::uint64_t> hashes,
+                               std::span<Found> found) {
+  std::array<typename Connections<State>::Query, kBurst> queries;
+  for (std::size_t i = 0; i < packets.size(); ++i) {
+    hashes[i] = around_.arena.hash()(packets[i]->key);
+    queries[i] = {&bucket_of(*packets[i]).connections, &packets[i]->key, hashes[i]};
+  }
+  Connections<State>::find_batch({queries.data(), packets.size()}, found);
+}
+
+template <Handler H, base::TickClock Clock>
+bool Worker<H, Clock>::deliver(Bucket<State>& bucket, const Packet& packet, std::uint64_t hash, Found found) {
+  if (tables_changed_) found = bucket.connections.find(packet.key, hash);
+  if (found && found.value->over_before(packet)) {
+    close(bucket, found, found.value->ended ? CloseReason::kEnded : CloseReason::kIdle, packet.now_ns);
+    found = {};
+  }
+  if (!found) found = open(bucket, packet, hash);
+  if (!found) {
+    around_.meters.dropped[static_cast<std::size_t>(meter::DropReason::kConnectionLimit)].increment();
+    return false;
+  }
+  handler_.packet(*found.value, packet);
+  found.value->advance(packet, around_.lifetimes);
+  return true;
+}
+
+template <Handler H, base::TickClock Clock>
+auto Worker<H, Clock>::open(Bucket<State>& bucket, const Packet& packet, std::uint64_t hash) -> Found {
+  tables_changed_ = true;
+  Found found = bucket.connections.insert(cache_, packet.key, hash);
+  if (!found && make_room(bucket, hash)) found = bucket.connections.insert(cache_, packet.key, hash);
+  if (!found) return found;
+  found.value->forward_reversed = packet.reversed();
+  handler_.open(*found.value, packet);
+  around_.meters.connections_opened.increment();
+  return found;
+}
+
+// The connection limit is reached: of some connections of this bucket, else of another bucket of this worker,
+// the one idle longest goes.
+template <Handler H, base::TickClock Clock>
+bool Worker<H, Clock>::make_room(Bucket<State>& bucket, std::uint64_t hash) {
+  if (evict_from(bucket, hash)) return true;
+  for (std::size_t tried = 0; tried < around_.buckets.size(); ++tried) {
+    Bucket<State>& candidate = around_.buckets[eviction_hand_];
+    if (owns(candidate) && evict_from(candidate, hash)) return true;
+    eviction_hand_ = eviction_hand_ + 1 == around_.buckets.size() ? 0 : eviction_hand_ + 1;
+  }
+  return false;
+}
+
+template <Handler H, base::TickClock Clock>
+bool Worker<H, Clock>::evict_from(Bucket<State>& bucket, std::uint64_t hash) {
+  Connections<State>& connections = bucket.connections;
+  const SlotId slot = connections.victim(
+      hash, kEvictionSample, [](const auto& a, const auto& b) { return a.expires_ns < b.expires_ns; });
+  if (slot == kNoSlot) return false;
+  close(bucket, {slot, &connections.value(slot)}, CloseReason::kEvicted, connections.value(slot).expires_ns);
+  return true;
+}
+
+template <Handler H, base::TickClock Clock>
+void Worker<H, Clock>::close(Bucket<State>& bucket, Found found, CloseReason reason, std::int64_t now_ns) {
+  tables_changed_ = true;
+  count_close(reason);
+  handler_.close(bucket.connections.key(found.slot), *found.value, reason, now_ns);
+  bucket.connections.erase(cache_, found.slot);
+}
+
+template <Handler H, base::TickClock Clock>
+void Worker<H, Clock>::count_close(CloseReason reason) {
+  meter::WorkerMeters& meters = around_.meters;
+  switch (reason) {
+    case CloseReason::kIdle:
+      return meters.connections_expired.increment();
+    case CloseReason::kEnded:
+      return meters.connections_closed.increment();
+    case CloseReason::kEvicted:
+      return meters.connections_evicted.increment();
+    case CloseReason::kShutdown:
+      return meters.connections_flushed.increment();
+  }
+}
+
+template <Handler H, base::TickClock Clock>
+void Worker<H, Clock>::close_bucket(Bucket<State>& bucket, std::int64_t now_ns) {
+  // The table may not change while it is walked: the entries are closed here and given back together.
+  bucket.connections.for_each([&](SlotId, const ConnectionKey& key, Connection<State>& connection) {
+    const CloseReason reason = connection.ended                  ? CloseReason::kEnded
+                               : now_ns >= connection.expires_ns ? CloseReason::kIdle
+                                                                 : CloseReason::kShutdown;
+    count_close(reason);
+    handler_.close(key, connection, reason, now_ns);
+  });
+  bucket.connections.clear(cache_);
+}
+
+}  // namespace evenkeel::engine

@@ -1,0 +1,62 @@
+// What the threads of the packet path count, and the control loop and the report read.
+//
+// One writer each, any reader, no lock (counter.h). Everything that a packet can become is counted here
+// exactly once, so that `received = processed + dropped + malformed + unclassified` holds when the threads
+// have ended.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include "base/units.h"
+#include "meter/counter.h"
+
+namespace evenkeel::meter {
+
+// Why a packet was dropped: enum, name in reports, and what it means (docs/report.md).
+#define EVENKEEL_DROP_REASONS(X)                                                                         \
+  X(kFragmentOrphan, "fragment_orphan", "a later fragment whose first fragment did not come in time")    \
+  X(kRingFull, "ring_full", "live input came faster than its worker took it")                            \
+  X(kConnectionLimit, "connection_limit", "a new connection beyond the limit, and none to evict for it") \
+  X(kOverload, "overload", "taken from the connection with the largest backlog of an overloaded worker")
+
+enum class DropReason : std::uint8_t {
+#define EVENKEEL_ENUMERATE(id, name, help) id,
+  EVENKEEL_DROP_REASONS(EVENKEEL_ENUMERATE)
+#undef EVENKEEL_ENUMERATE
+};
+
+inline constexpr std::string_view kDropReasonNames[] = {
+#define EVENKEEL_NAME(id, name, help) name,
+    EVENKEEL_DROP_REASONS(EVENKEEL_NAME)
+#undef EVENKEEL_NAME
+};
+inline constexpr std::size_t kDropReasons = std::size(kDropReasonNames);
+
+using DropCounters = std::array<Counter, kDropReasons>;
+
+// Written by one worker [worker].
+struct alignas(base::kCacheLine) WorkerMeters {
+  Counter busy_ticks;   // of the clock, in steps that found work
+  Counter processed;    // packets that reached the handler
+  Counter bytes;        // wire bytes of these
+  Counter timer_ticks;  // of busy_ticks, spent on timers
+  DropCounters dropped;
+  Counter connections_opened;
+  Counter connections_closed;   // by TCP's own end
+  Counter connections_expired;  // by idle timeout
+  Counter connections_evicted;  // to stay within the limit
+  Counter connections_flushed;  // still open when the run ended
+  Counter buckets_taken_over;
+  Counter packets_parked;        // that waited for a handover
+  Counter ownership_violations;  // a bucket touched by a worker that does not own it: always 0
+};
+
+// The load of one bucket, written by the worker that owns it.
+struct BucketMeters {
+  Counter cost_ticks;  // estimated from sampled packets: see worker.h
+  Counter packets;
+};
+
+}  // namespace evenkeel::meter

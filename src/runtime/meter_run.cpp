@@ -1,0 +1,345 @@
+#include "runtime/meter_run.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <ctime>
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include "actuator/in_process/table_actuator.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "control/load_meter.h"
+#include "control/loop.h"
+#include "engine/engine.h"
+#include "engine/threads.h"
+#include "flow/meter.h"
+
+#include "runtime/record_output.h"
+#include "source/make_source.h"
+
+namespace evenkeel::runtime {
+
+namespace {
+
+using base::CycleClock;
+using MeterEngine = engine::Engine<flow::FlowMeter, CycleClock>;
+
+constexpr double kSecondsPerNanosecond = 1e-9;
+constexpr std::int64_t kPollNanoseconds = 1'000'000;  // how soon the end of the input is noticed
+constexpr std::int64_t kProgressIntervalNanoseconds = 250'000'000;
+
+std::vector<std::uint32_t> choose_cpus(const MeterRunOptions& options) {
+  const std::vector<std::uint32_t> allowed = engine::allowed_cpus();
+  std::vector<std::uint32_t> from = options.pin.value_or(allowed);
+  // By default only where every thread, the dispatcher's too, has a processor of its own.
+  if (!options.pin && options.workers + 1 > allowed.size()) from.clear();
+  std::vector<std::uint32_t> cpus;
+  if (from.empty()) return cpus;
+  for (std::uint32_t i = 0; i < options.workers; ++i) cpus.push_back(from[i % from.size()]);
+  return cpus;
+}
+
+// Watches the control loop: fills the balance part of the report.
+class BalanceRecorder {
+ public:
+  explicit BalanceRecorder(std::span<const ProcessorId> owners)
+      : initial_owners_(owners.begin(), owners.end()), work_seconds_(owners.size()) {}
+
+  void add(const control::Round& round) {
+    const double end_seconds = static_cast<double>(round.time_ns) * kSecondsPerNanosecond;
+    const double length = end_seconds - last_seconds_;
+    history_.add(observe::measure({.start_seconds = std::exchange(last_seconds_, end_seconds),
+                                   .end_seconds = end_seconds,
+                                   .busy_fraction = round.snapshot.usage,
+                                   .bucket_loads = round.snapshot.bucket_load,
+                                   .initial_owners = initial_owners_,
+                                   .moves = round.moves.size()}));
+    for (std::size_t j = 0; j < work_seconds_.size(); ++j)
+      work_seconds_[j] += round.snapshot.bucket_load[j] * length;
+  }
+
+  void report(observe::BalanceReport& balance, double elapsed_seconds) const {
+    balance.max_over_mean = history_.max_over_mean();
+    balance.static_max_over_mean = history_.static_max_over_mean();
+    balance.history = history_;
+    balance.initial_owners = initial_owners_;
+    balance.bucket_loads = work_seconds_;
+    for (double& load : balance.bucket_loads) load /= std::max(elapsed_seconds, kSecondsPerNanosecond);
+  }
+
+ private:
+  std::vector<ProcessorId> initial_owners_;
+  std::vector<double> work_seconds_;
+  observe::BalanceHistory history_;
+  double last_seconds_ = 0;
+};
+
+std::uint64_t sum(const auto& items, const auto& value) {
+  std::uint64_t total = 0;
+  for (const auto& item : items) total += value(item);
+  return total;
+}
+
+class Run {
+ public:
+  Run(const MeterRunOptions& options, const MeterRunHooks& hooks) : options_(options), hooks_(hooks) {}
+
+  Result<observe::RunReport> operator()() {
+    for (const auto step : {&Run::open_source, &Run::open_output, &Run::build_engine, &Run::drive}) {
+      if (auto done = (this->*step)(); !done) return done.error();
+    }
+    return report();
+  }
+
+ private:
+  // The stages of a run, in order.
+  Result<void> open_source();
+  Result<void> open_output();
+  Result<void> build_engine();
+  Result<void> drive();
+  observe::RunReport report() const;
+
+  Result<void> control_until_drained(engine::EngineThreads<MeterEngine>& threads);
+  control::Moment now();
+  void tell_progress() const;
+  void report_inputs(observe::RunReport& report) const;
+  void report_packets(observe::PacketCounts& packets) const;
+  void report_connections(observe::ConnectionCounts& connections) const;
+  void report_workers(observe::RunReport& report) const;
+
+  const MeterRunOptions& options_;
+  const MeterRunHooks& hooks_;
+  std::unique_ptr<Source> source_;
+  std::unique_ptr<RecordOutput> output_;  // outlives the engine, whose meters write to it
+  std::vector<flow::MeterCounters> meter_counters_;
+  std::unique_ptr<MeterEngine> engine_;
+  std::unique_ptr<Policy> policy_;
+  std::unique_ptr<actuator::TableActuator> actuator_;
+  std::unique_ptr<control::LoadMeter> load_meter_;
+  std::unique_ptr<BalanceRecorder> recorder_;
+  std::unique_ptr<control::Loop> loop_;
+  std::vector<std::uint32_t> worker_cpus_;
+  std::vector<std::uint64_t> waiting_;
+  std::string started_at_;
+  std::optional<std::uint64_t> input_bytes_total_;
+  std::int64_t started_ns_ = 0;
+  std::int64_t elapsed_ns_ = 0;
+  std::uint64_t elapsed_ticks_ = 0;
+};
+
+Result<void> Run::open_source() {
+  source::SourceOptions source_options;
+  source_options.seed = options_.seed;
+  auto source = source::make_source(options_.inputs.front(), source_options);
+  if (!source) return source.error();
+  source_ = std::move(*source);
+  input_bytes_total_ = source_->statistics().bytes_total;
+  return {};
+}
+
+Result<void> Run::open_output() {
+  if (options_.flows.empty()) return {};
+  auto output = RecordOutput::open(options_.flows, options_.format, options_.workers);
+  if (!output) return output.error();
+  output_ = std::move(*output);
+  return {};
+}
+
+engine::EngineOptions engine_options(const MeterRunOptions& options) {
+  engine::EngineOptions result;
+  result.workers = options.workers;
+  result.buckets = options.buckets;
+  result.connections_max = options.connections_max;
+  result.lifetimes.idle_ns = options.idle_timeout_ns;
+  result.parse.inner_tunnel = options.inner_tunnel;
+  std::uint64_t seed = options.seed;
+  result.hash_seed = base::splitmix64(seed);
+  return result;
+}
+
+Result<void> Run::build_engine() {
+  auto hasher = packet::Hasher::make(options_.hash, options_.hash_key);
+  if (!hasher) return hasher.error();
+  auto policy = make_policy(options_.policy);
+  if (!policy) return policy.error();
+  policy_ = std::move(*policy);
+
+  meter_counters_ = std::vector<flow::MeterCounters>(options_.workers);
+  const auto make_meter = [&](ProcessorId id) {
+    return flow::FlowMeter({.active_ns = options_.active_timeout_ns}, output_ ? &output_->sink(id) : nullptr,
+                           meter_counters_[id.value()]);
+  };
+  auto engine = MeterEngine::make(engine_options(options_), {source_.get()}, std::move(*hasher), make_meter,
+                                  [](ProcessorId) { return CycleClock{}; });
+  if (!engine) return engine.error();
+  engine_ = std::move(*engine);
+  actuator_ = std::make_unique<actuator::TableActuator>(engine_->board());
+  recorder_ = std::make_unique<BalanceRecorder>(actuator_->owners());
+  worker_cpus_ = choose_cpus(options_);
+  waiting_.resize(options_.workers);
+  return {};
+}
+
+Result<void> Run::drive() {
+  CycleClock::ticks_per_nanosecond();  // measured now, not within the run
+  engine::EngineThreads<MeterEngine> threads(*engine_, worker_cpus_);
+  started_at_ = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
+  const std::uint64_t started_ticks = CycleClock::ticks();
+  started_ns_ = base::monotonic_nanoseconds();
+  load_meter_ =
+      std::make_unique<control::LoadMeter>(engine_->worker_meters(), engine_->bucket_meters(),
+                                           std::vector<double>(options_.workers, 1.0), started_ticks);
+  loop_ = std::make_unique<control::Loop>(*load_meter_, *policy_, *actuator_,
+                                          [&](const control::Round& round) { recorder_->add(round); });
+  threads.start();
+  const Result<void> controlled = control_until_drained(threads);
+  if (!controlled) threads.stop();
+  threads.finish();
+  threads.join();
+  elapsed_ns_ = base::monotonic_nanoseconds() - started_ns_;
+  elapsed_ticks_ = CycleClock::ticks() - started_ticks;
+  loop_->close(now());
+  if (output_) {
+    if (auto finished = output_->finish(); !finished) return finished;
+  }
+  return controlled;
+}
+
+Result<void> Run::control_until_drained(engine::EngineThreads<MeterEngine>& threads) {
+  std::int64_t next_tick_ns = started_ns_ + options_.interval_ns;
+  std::int64_t next_progress_ns = started_ns_;
+  while (!engine_->drained()) {
+    if (hooks_.interrupted.load(std::memory_order_relaxed) || (output_ && output_->failed())) threads.stop();
+    const std::int64_t now_ns = base::monotonic_nanoseconds();
+    if (now_ns >= next_progress_ns) {
+      tell_progress();
+      next_progress_ns = now_ns + kProgressIntervalNanoseconds;
+    }
+    if (now_ns >= next_tick_ns) {
+      if (auto done = loop_->tick(now()); !done) return done;
+      next_tick_ns = std::max(next_tick_ns + options_.interval_ns, base::monotonic_nanoseconds());
+    }
+    const std::int64_t wait_ns = next_tick_ns - base::monotonic_nanoseconds();
+    std::this_thread::sleep_for(
+        std::chrono::nanoseconds(std::clamp<std::int64_t>(wait_ns, 0, kPollNanoseconds)));
+  }
+  return {};
+}
+
+control::Moment Run::now() {
+  for (std::uint32_t i = 0; i < options_.workers; ++i) waiting_[i] = engine_->waiting(ProcessorId(i));
+  return {.time_ns = base::monotonic_nanoseconds() - started_ns_,
+          .ticks = CycleClock::ticks(),
+          .waiting = waiting_};
+}
+
+void Run::tell_progress() const {
+  if (!hooks_.progress) return;
+  observe::ProgressState state;
+  state.elapsed_seconds =
+      static_cast<double>(base::monotonic_nanoseconds() - started_ns_) * kSecondsPerNanosecond;
+  state.packets = sum(engine_->dispatcher_meters(), [](const auto& m) { return m.received.read(); });
+  if (input_bytes_total_ && *input_bytes_total_ > 0) {
+    const std::uint64_t read =
+        sum(engine_->dispatcher_meters(), [](const auto& m) { return m.bytes_read.read(); });
+    state.done_fraction = static_cast<double>(read) / static_cast<double>(*input_bytes_total_);
+  }
+  hooks_.progress(state);
+}
+
+// Everything is read after the threads have ended.
+observe::RunReport Run::report() const {
+  observe::RunReport report;
+  report.started_at = started_at_;
+  report.options = {.workers = options_.workers,
+                    .buckets = options_.buckets,
+                    .hash = options_.hash,
+                    .policy = options_.policy,
+                    .interval_ns = options_.interval_ns,
+                    .seed = options_.seed};
+  report.elapsed_seconds = static_cast<double>(elapsed_ns_) * kSecondsPerNanosecond;
+  report.interrupted = hooks_.interrupted.load(std::memory_order_relaxed);
+  report_inputs(report);
+  report_packets(report.packets);
+  report.packets_per_second =
+      static_cast<double>(report.packets.received) / std::max(report.elapsed_seconds, kSecondsPerNanosecond);
+  report_connections(report.connections);
+  report_workers(report);
+  recorder_->report(report.balance, report.elapsed_seconds);
+  report.balance.rebalances = loop_->counts().rebalances;
+  report.balance.moves = loop_->counts().moves;
+  report.balance.bucket_owners.assign(actuator_->owners().begin(), actuator_->owners().end());
+  report.records = sum(meter_counters_, [](const auto& m) { return m.records.read(); });
+  report.order_violations = sum(meter_counters_, [](const auto& m) { return m.order_violations.read(); });
+  report.ownership_violations =
+      sum(engine_->worker_meters(), [](const auto& m) { return m.ownership_violations.read(); });
+  return report;
+}
+
+void Run::report_inputs(observe::RunReport& report) const {
+  const SourceStatistics statistics = source_->statistics();
+  observe::InputReport input;
+  input.name = source_->name();
+  input.packets = statistics.received;
+  input.bytes = statistics.bytes;
+  if (auto error = source_->error()) input.error = error->message;
+  report.inputs.push_back(std::move(input));
+}
+
+void Run::report_packets(observe::PacketCounts& packets) const {
+  const auto dispatchers = engine_->dispatcher_meters();
+  const auto workers = engine_->worker_meters();
+  packets.received = sum(dispatchers, [](const auto& m) { return m.received.read(); });
+  packets.bytes = sum(dispatchers, [](const auto& m) { return m.bytes.read(); });
+  packets.processed = sum(workers, [](const auto& m) { return m.processed.read(); });
+  for (std::size_t i = 0; i < packet::kReasons; ++i) {
+    const auto reason = static_cast<packet::Reason>(i);
+    if (packet::verdict_of(reason) == packet::Verdict::kConnection) continue;
+    auto& list =
+        packet::verdict_of(reason) == packet::Verdict::kMalformed ? packets.malformed : packets.unclassified;
+    list.push_back({std::string(packet::name_of(reason)),
+                    sum(dispatchers, [&](const auto& m) { return m.by_parse_reason[i].read(); })});
+  }
+  for (std::size_t i = 0; i < meter::kDropReasons; ++i) {
+    const auto dropped = [&](const auto& m) { return m.dropped[i].read(); };
+    packets.dropped.push_back(
+        {std::string(meter::kDropReasonNames[i]), sum(dispatchers, dropped) + sum(workers, dropped)});
+  }
+}
+
+void Run::report_connections(observe::ConnectionCounts& connections) const {
+  const auto workers = engine_->worker_meters();
+  connections.opened = sum(workers, [](const auto& m) { return m.connections_opened.read(); });
+  connections.closed = sum(workers, [](const auto& m) { return m.connections_closed.read(); });
+  connections.expired = sum(workers, [](const auto& m) { return m.connections_expired.read(); });
+  connections.evicted = sum(workers, [](const auto& m) { return m.connections_evicted.read(); });
+  connections.live = sum(workers, [](const auto& m) { return m.connections_flushed.read(); });
+}
+
+void Run::report_workers(observe::RunReport& report) const {
+  const auto meters = engine_->worker_meters();
+  report.workers.resize(meters.size());
+  for (std::size_t i = 0; i < meters.size(); ++i) {
+    observe::WorkerReport& worker = report.workers[i];
+    worker.busy_fraction =
+        static_cast<double>(meters[i].busy_ticks.read()) / static_cast<double>(elapsed_ticks_);
+    worker.packets = meters[i].processed.read();
+    worker.bytes = meters[i].bytes.read();
+    worker.connections = meters[i].connections_flushed.read();
+    if (!worker_cpus_.empty()) worker.cpu = worker_cpus_[i];
+  }
+  for (const ProcessorId owner : actuator_->owners()) ++report.workers[owner.value()].buckets;
+}
+
+}  // namespace
+
+Result<observe::RunReport> meter_run(const MeterRunOptions& options, const MeterRunHooks& hooks) {
+  return Run(options, hooks)();
+}
+
+}  // namespace evenkeel::runtime
