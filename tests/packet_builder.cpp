@@ -208,6 +208,10 @@ PacketBuilder& PacketBuilder::pppoe() {
               .length = LengthField::kPppoe});
 }
 
+PacketBuilder& PacketBuilder::fabric_path() {
+  return add({.name = "fabric path", .header = Bytes(2), .ether_type = 0x8903});
+}
+
 PacketBuilder& PacketBuilder::llc_snap() {
   return add({.name = "llc",
               .header = {0xaa, 0xaa, 3, 0, 0, 0, 0, 0},
@@ -450,6 +454,71 @@ TestPacket PacketBuilder::build() const {
   }
   packet.wire_length = static_cast<std::uint32_t>(packet.bytes.size());
   return packet;
+}
+
+namespace {
+
+std::vector<PacketBuilder> every_way_to_ip() {
+  std::vector<PacketBuilder> ways;
+  for (const LinkType link : {LinkType::kEthernet, LinkType::kRawIp, LinkType::kBsdLoopback,
+                              LinkType::kLinuxCooked, LinkType::kLinuxCookedTwo}) {
+    ways.emplace_back(link);
+  }
+  ways.push_back(PacketBuilder().vlan(7));
+  ways.push_back(PacketBuilder().vlan(7, 0x88a8).vlan(8));
+  ways.push_back(PacketBuilder().mpls({1, 2, 3}));
+  ways.push_back(PacketBuilder().mpls({1}).pseudowire().ethernet());
+  ways.push_back(PacketBuilder().vlan(7).pppoe());
+  ways.push_back(PacketBuilder().llc_snap());
+  ways.push_back(PacketBuilder().fabric_path().ethernet());
+  const auto outer = [] { return PacketBuilder().ipv4("192.0.2.1", "192.0.2.2"); };
+  ways.push_back(outer());
+  ways.push_back(outer().gre({.checksum = true, .key = true, .sequence = true}));
+  ways.push_back(outer().nvgre(5).ethernet());
+  ways.push_back(outer().udp(999, 4789).vxlan(5).ethernet());
+  ways.push_back(outer().udp(999, 6081).geneve(5, 12).ethernet());
+  ways.push_back(outer().udp(2152, 2152).gtp_user(5, true, 2));
+  ways.push_back(PacketBuilder().ipv6("2001:db8::1", "2001:db8::2").udp(2152, 2152).gtp_user(5));
+  return ways;
+}
+
+std::vector<PacketBuilder> every_datagram(const PacketBuilder& way) {
+  std::vector<PacketBuilder> builders;
+  const auto four = [&](const Ipv4Fields& fields = {}) {
+    return PacketBuilder(way).ipv4("10.0.0.9", "10.0.0.2", fields);
+  };
+  const auto six = [&] { return PacketBuilder(way).ipv6("2001:db8::9", "2001:db8::3"); };
+  builders.push_back(four().tcp(40'000, 443, kTcpSyn, 12));
+  builders.push_back(four({.options_size = 8}).udp(53, 40'000).payload(30));
+  builders.push_back(four().sctp(5, 6).payload(16));
+  builders.push_back(four().icmp(8, 0, 7).payload(56));
+  builders.push_back(four().protocol(50).payload(40));
+  builders.push_back(four().authentication().tcp(1, 2));
+  builders.push_back(six().tcp(40'000, 443).payload(3));
+  builders.push_back(six().icmpv6(128, 0, 7));
+  builders.push_back(six().hop_by_hop().routing().destination_options(16).udp(1, 2).payload(9));
+  builders.push_back(six().fragment(5, 0, false).udp(1, 2));
+  return builders;
+}
+
+}  // namespace
+
+std::vector<TestPacket> packets_of_every_kind() {
+  std::vector<TestPacket> packets;
+  for (const PacketBuilder& way : every_way_to_ip()) {
+    for (const PacketBuilder& builder : every_datagram(way)) packets.push_back(builder.build());
+    for (const bool four : {true, false}) {
+      PacketBuilder builder = way;
+      four ? builder.ipv4("10.0.0.9", "10.0.0.2") : builder.ipv6("2001:db8::9", "2001:db8::3");
+      for (auto& part : fragments_of(builder.udp(7, 53).payload(150).build(), 64, 99)) {
+        packets.push_back(std::move(part));
+      }
+    }
+  }
+  packets.push_back(PacketBuilder().ether_type(0x0806).payload(28).build());
+  packets.push_back(PacketBuilder().ether_type(0x88cc).payload(28).build());
+  packets.push_back(PacketBuilder().ether_type(38).payload(38).build());
+  return packets;
 }
 
 namespace {

@@ -72,6 +72,7 @@ class PacketBuilder {
   PacketBuilder& pseudowire();  // control word; an ethernet() follows
   PacketBuilder& pppoe();
   PacketBuilder& llc_snap();
+  PacketBuilder& fabric_path();                         // Cisco's; an ethernet() follows
   PacketBuilder& ethernet();                            // inside a tunnel or a pseudowire
   PacketBuilder& ether_type(std::uint16_t ether_type);  // something else than the headers known here
 
@@ -127,6 +128,10 @@ class PacketBuilder {
   std::int64_t time_ns_ = 0;
   std::vector<Layer> layers_;
 };
+
+// One packet of each kind of header and combination that src/packet knows, whole and with fragments: seeds
+// for random tests and fuzzers, and a capture with something of everything.
+std::vector<TestPacket> packets_of_every_kind();
 
 struct CaptureFormat {
   bool big_endian = false;

@@ -14,6 +14,7 @@ constexpr std::uint16_t kEtherTypeOldQinq = 0x9100;
 constexpr std::uint16_t kEtherTypeOlderQinq = 0x9200;
 constexpr std::uint16_t kEtherTypeMpls = 0x8847;
 constexpr std::uint16_t kEtherTypeMplsMulticast = 0x8848;
+constexpr std::uint16_t kEtherTypeFabricPath = 0x8903;
 constexpr std::uint16_t kEtherTypePppoeDiscovery = 0x8863;
 constexpr std::uint16_t kEtherTypePppoeSession = 0x8864;
 
@@ -47,19 +48,15 @@ Step behind_ethernet(const Frame& frame, std::uint32_t offset) {
 // RFC 1042: LLC with a SNAP header of organisation 0 carries an EtherType.
 Step behind_llc(const Frame& frame, std::uint32_t offset) {
   constexpr std::uint32_t kSnapPrefix = 0xaaaa'0300;
-  if (!frame.holds(offset, 8)) return stop(none(Reason::kLlc));
+  if (!frame.holds(offset, 8)) return stop(none(frame.missing(offset, 8, Reason::kLlc)));
   const bool snap = frame.big32(offset) == kSnapPrefix && frame.big16(offset + 4) == 0;
   const std::uint16_t ether_type = frame.big16(offset + 6);
   if (!snap || ether_type <= kLengthMax) return stop(none(Reason::kLlc));
   return go_on(ether_type, offset + 8);
 }
 
-// RFC 4448: a pseudowire carries Ethernet behind a control word of 0000 and, mostly, zero flags and length.
-// Without a control word it cannot be told from IP with certainty; such frames are left alone. The EtherType
-// must be one that is known here, for the first 4 bits alone say little.
-bool plausible_pseudowire(const Frame& frame, std::uint32_t offset) {
-  if (!frame.holds(offset, 18) || frame.byte(offset) != 0) return false;
-  switch (frame.big16(offset + 4 + 12)) {
+constexpr bool is_known(std::uint16_t ether_type) {
+  switch (ether_type) {
     case kEtherTypeIpv4:
     case kEtherTypeIpv6:
     case kEtherTypeArp:
@@ -73,6 +70,15 @@ bool plausible_pseudowire(const Frame& frame, std::uint32_t offset) {
   }
 }
 
+// RFC 4448: a pseudowire carries Ethernet behind a control word of 4 bytes that begins with 0000. Without a
+// control word it cannot be told from IP with certainty; such frames are left alone. The EtherType must be
+// one that is known here, for the first 4 bits alone say little.
+Step behind_pseudowire(const Frame& frame, std::uint32_t offset) {
+  if (!frame.holds(offset, 18)) return stop(none(frame.missing(offset, 18, Reason::kMplsPayload)));
+  const Step next = behind_ethernet(frame, offset + 4);
+  return is_known(next.ether_type) ? next : stop(none(Reason::kMplsPayload));
+}
+
 // RFC 3032: labels of 4 bytes up to the one with the bottom bit. The payload's kind is not written anywhere;
 // its first 4 bits are what every router goes by (RFC 4928).
 Step behind_mpls(const Frame& frame, std::uint32_t offset) {
@@ -84,7 +90,7 @@ Step behind_mpls(const Frame& frame, std::uint32_t offset) {
     if (!frame.holds(offset, 1)) return stop(none(frame.missing(offset, 1, Reason::kLinkCut)));
     const int nibble = frame.byte(offset) >> 4;
     if (nibble == 4 || nibble == 6) return stop(find_by_version(frame, offset));
-    if (plausible_pseudowire(frame, offset)) return behind_ethernet(frame, offset + 4);
+    if (nibble == 0) return behind_pseudowire(frame, offset);
     return stop(none(Reason::kMplsPayload));
   }
   return stop(none(Reason::kLinkTooDeep));
@@ -103,6 +109,11 @@ Step behind_pppoe(const Frame& frame, std::uint32_t offset) {
   if (protocol == kPppIpv4) return go_on(kEtherTypeIpv4, offset);
   if (protocol == kPppIpv6) return go_on(kEtherTypeIpv6, offset);
   return stop(none(Reason::kPppControl));
+}
+
+// Cisco FabricPath: the outer addresses name switches; a tag of 2 bytes, then the whole Ethernet frame.
+Step behind_fabric_path(const Frame& frame, std::uint32_t offset) {
+  return behind_ethernet(frame, offset + 2);
 }
 
 Step behind_ip_announcement(const Frame& frame, std::uint8_t version, std::uint32_t offset) {
@@ -127,6 +138,8 @@ Step step(const Frame& frame, std::uint16_t ether_type, std::uint32_t offset) {
       return behind_mpls(frame, offset);
     case kEtherTypePppoeSession:
       return behind_pppoe(frame, offset);
+    case kEtherTypeFabricPath:
+      return behind_fabric_path(frame, offset);
     case kEtherTypePppoeDiscovery:
       return stop(none(Reason::kPppControl));
     case kEtherTypeArp:

@@ -89,6 +89,7 @@ TEST(Parse, FindsTheConnectionBehindEveryLinkHeader) {
   builders.push_back(PacketBuilder().pppoe());
   builders.push_back(PacketBuilder().vlan(7).pppoe());
   builders.push_back(PacketBuilder().llc_snap());
+  builders.push_back(PacketBuilder().fabric_path().ethernet());
   builders.push_back(PacketBuilder(LinkType::kLinuxCooked).vlan(9));
   for (const PacketBuilder& builder : builders) {
     PacketBuilder four = builder, six = builder;
