@@ -46,7 +46,8 @@ GeneratorSource::GeneratorSource(const Profile& profile, const GeneratorOptions&
       pool_({options.blocks, 512, 512 * kSnapBytes}, {LinkType::kEthernet, options.source}),
       groups_(profile, options.connections != 0 ? options.connections : profile.connections),
       clock_(options.packets_per_second),
-      conversations_(groups_.connections()) {
+      conversations_(groups_.connections()),
+      next_drift_ns_(PacketClock::kStartNs + kDriftStepNs) {
   for (const Group& group : groups_.groups()) {
     for (std::uint32_t i = 0; i < group.connections; ++i) {
       begin_connection(conversations_[group.first_connection + i], *group.shape);
@@ -89,10 +90,7 @@ Packet* GeneratorSource::make_packet() {
   packet.sequence = statistics_.received++;
   statistics_.bytes += packet.wire_length;
   block_->ledger.hand_out(1);
-  if (conversation.done()) {
-    begin_connection(conversation, *groups_[turn.group].shape);
-    turn_packets_left_ = 1;
-  }
+  if (conversation.done()) begin_connection(conversation, *groups_[turn.group].shape);
   if (--turn_packets_left_ == 0) {
     next_turn();
   } else {
@@ -117,10 +115,17 @@ GeneratorSource::Turn GeneratorSource::choose_turn() {
 
 // Replaces the turn that is over with a new one, the last in the ring, and begins the next.
 void GeneratorSource::next_turn() {
+  wander_when_due();
   turns_[turn_] = choose_turn();
   turn_ = (turn_ + 1) % kTurnsAhead;
   turn_packets_left_ = turns_[turn_].packets;
   clock_.begin_train(random_, turn_packets_left_);
+}
+
+void GeneratorSource::wander_when_due() {
+  if (profile_.drift == 0 || clock_.now_ns() < next_drift_ns_) return;
+  next_drift_ns_ = clock_.now_ns() + kDriftStepNs;  // one step only after a long silence
+  groups_.wander(random_, profile_.drift);
 }
 
 void GeneratorSource::begin_connection(Conversation& c, const GroupShape& shape) {

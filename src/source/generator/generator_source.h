@@ -54,6 +54,7 @@ class GeneratorSource final : public Source {
   };
   static constexpr std::size_t kTurnsAhead = 16;  // long enough to hide a cache miss behind
 
+  void wander_when_due();
   Turn choose_turn();
   void next_turn();
   bool make_room();
@@ -70,6 +71,7 @@ class GeneratorSource final : public Source {
   PacketClock clock_;
   std::vector<Conversation> conversations_;
   std::uint64_t connections_begun_ = 0;
+  std::int64_t next_drift_ns_;
   std::array<Turn, kTurnsAhead> turns_{};  // ring; turn_ is the one that sends
   std::size_t turn_ = 0;
   std::uint32_t turn_packets_left_ = 0;

@@ -61,7 +61,44 @@ constexpr GroupShape kCampusGroups[] = {
      .zipf = 0.5},
     {.connection_share = 0.908, .packet_share = 0.1, .sizes = SizeDistribution(kAccess), .train_packets = 2}};
 
+constexpr GroupShape kWebSearchGroups[] = {
+    {.connection_share = 1, .packet_share = 1, .sizes = SizeDistribution(kWebSearch), .train_packets = 8}};
+
+// Two of three packets are the flood's; what is left is like campus. Every half-open connection is one train.
+constexpr GroupShape kSynFloodGroups[] = {
+    {.connection_share = 0.01,
+     .packet_share = 0.66,
+     .sizes = SizeDistribution(kDataMiningSmall),
+     .train_packets = 2,
+     .half_open = true},
+    {.connection_share = 0.09,
+     .packet_share = 0.3,
+     .sizes = SizeDistribution(kWebSearch),
+     .train_packets = 4,
+     .parts = 32,
+     .zipf = 0.5},
+    {.connection_share = 0.9, .packet_share = 0.04, .sizes = SizeDistribution(kAccess), .train_packets = 2}};
+
+// Few enough connections in a part that each bucket's load follows one or two parts.
+constexpr GroupShape kDriftGroups[] = {{.connection_share = 1,
+                                        .packet_share = 1,
+                                        .sizes = SizeDistribution(kWebSearchLarge),
+                                        .train_packets = 4,
+                                        .parts = 1'024,
+                                        .zipf = 0.3}};
+
 constexpr std::array kProfiles{
+    Profile{.name = "mice",
+            .summary = "very many short connections, none of them large",
+            .connections = 100'000,
+            .udp_share = 0.3,
+            .ipv6_share = 0.2,
+            .groups = kMiceGroups},
+    Profile{.name = "elephants",
+            .summary = "sixteen connections hold four fifths of the packets, by Zipf's law",
+            .connections = 20'000,
+            .ipv6_share = 0.2,
+            .groups = kElephantsGroups},
     Profile{.name = "campus",
             .summary = "Internet access of many people: a tenth of the connections carries nine tenths",
             .connections = 50'000,
@@ -69,6 +106,25 @@ constexpr std::array kProfiles{
             .ipv6_share = 0.2,
             .upload_share = 0.1,
             .groups = kCampusGroups},
+    Profile{.name = "websearch",
+            .summary = "the web search cluster of the DCTCP paper: few connections, mostly large, all alike",
+            .connections = 2'000,
+            .groups = kWebSearchGroups},
+    Profile{.name = "syn-flood",
+            .summary = "half-open connections from random addresses on top of ordinary traffic",
+            .connections = 50'000,
+            .udp_share = 0.2,
+            .ipv6_share = 0.2,
+            .upload_share = 0.1,
+            .groups = kSynFloodGroups},
+    Profile{.name = "drift",
+            .summary = "connections whose rates wander, so that no assignment stays good for long",
+            .connections = 4'096,
+            .udp_share = 0.1,
+            .ipv6_share = 0.2,
+            .upload_share = 0.1,
+            .groups = kDriftGroups,
+            .drift = 0.2},
 };
 
 }  // namespace
