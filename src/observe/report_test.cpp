@@ -2,7 +2,6 @@
 
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <regex>
 #include <set>
 #include <sstream>
 
@@ -41,6 +40,13 @@ std::size_t columns(const std::string& text) {
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) widest = std::max(widest, line.size());
   return widest;
+}
+
+std::string without_colour(std::string text) {
+  for (std::size_t at = text.find('\x1b'); at != std::string::npos; at = text.find('\x1b', at)) {
+    text.erase(at, text.find('m', at) + 1 - at);
+  }
+  return text;
 }
 
 TEST(ReportJson, HasExactlyTheFieldsOfTheDocumentation) {
@@ -110,7 +116,7 @@ TEST(ReportTable, ColourIsOnlyAddedNeverPartOfTheText) {
   EXPECT_EQ(plain.find('\x1b'), std::string::npos);
   const std::string coloured = report_table(report, true);
   EXPECT_NE(coloured.find('\x1b'), std::string::npos);
-  EXPECT_EQ(std::regex_replace(coloured, std::regex("\x1b\\[[0-9;]*m"), ""), plain);
+  EXPECT_EQ(without_colour(coloured), plain);
 }
 
 TEST(ReportTable, NamesTheInputThatEndedEarly) {

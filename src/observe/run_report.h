@@ -59,7 +59,7 @@ struct BalanceReport {
   std::uint64_t rebalances = 0;     // rounds whose plan had a move
   std::uint64_t moves = 0;          // buckets handed over
   BalanceHistory history;
-  std::vector<double> bucket_loads;         // seconds of work over the run, by bucket
+  std::vector<double> bucket_loads;         // mean cost by bucket: seconds of work in a second
   std::vector<ProcessorId> bucket_owners;   // at the end, by bucket
   std::vector<ProcessorId> initial_owners;  // at the start, by bucket: what static hashing keeps
 };
