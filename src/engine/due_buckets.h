@@ -50,7 +50,7 @@ class DueBuckets {
   void remove(BucketId bucket) {
     Entry& entry = states_.entries[bucket.value()];
     if (entry.waiting) leave_line(bucket.value());
-    TimerWheel<Clock>::cancel(entry.timer);
+    index_.remove(chunks_, states_, {bucket.value(), 0});
   }
 
   // Serves buckets that are due at `now`, in turn, until none is left or `budget` entries were looked at.

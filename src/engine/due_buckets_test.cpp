@@ -19,12 +19,15 @@ using testing::StateArray;
 // Some buckets, each with a wheel, on workers that each have an index of them.
 struct Machine {
   Machine(std::uint32_t buckets, std::uint32_t workers, std::uint32_t slots)
-      : arena({.timers = std::uint64_t{buckets} * slots, .buckets = buckets + workers, .workers = workers}),
+      : arena(
+            TimerArena::make(
+                {.timers = std::uint64_t{buckets} * slots, .buckets = buckets + workers, .workers = workers})
+                .value()),
         wheels(buckets),
         owner(buckets, 0),
         states(buckets, StateArray(slots)) {
     for (std::uint32_t i = 0; i < workers; ++i) {
-      caches.push_back(std::make_unique<TimerChunkCache>(arena));
+      caches.push_back(std::make_unique<TimerChunkCache>(*arena));
       due.push_back(std::make_unique<DueBuckets<ManualClock>>(*caches.back(), buckets));
     }
   }
@@ -69,7 +72,7 @@ struct Machine {
     for (const auto& [name, deadline] : model) ASSERT_GT(deadline, now.value) << "never fired";
   }
 
-  TimerArena arena;
+  std::unique_ptr<TimerArena> arena;
   std::vector<std::unique_ptr<TimerChunkCache>> caches;
   std::vector<std::unique_ptr<DueBuckets<ManualClock>>> due;
   std::vector<TimerWheel<ManualClock>> wheels;

@@ -1,8 +1,7 @@
 #include "engine/timer_chunks.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include "base/check.h"
@@ -16,14 +15,15 @@ std::uint64_t with_next_change(std::uint64_t top, MagazineIndex magazine) {
   return (((top >> 32) + 1) << 32) | magazine;
 }
 
-// Every entry may sit alone in its chunk, and alone in its part of a level: two chunks an entry. There are at
-// most a quarter more entries than timers, and 28 more in each wheel (timer_wheel.h, "garbage").
-std::uint32_t chunks_for(const TimerArena::Limits& limits) {
-  const std::uint64_t entries = limits.timers + limits.timers / 4 + std::uint64_t{limits.buckets} * 28;
-  const std::uint64_t hoarded = std::uint64_t{limits.workers} * 3 * Magazine::kCapacity;
-  const std::uint64_t chunks = 2 * entries + hoarded;
-  CHECK(chunks < kIndexMask);
-  return static_cast<std::uint32_t>(chunks);
+// Every entry may sit alone in its chunk, and alone in its part of a level: two chunks an entry. A worker's
+// index of due buckets has one more entry for each bucket.
+std::uint64_t chunks_for(const TimerArena::Limits& limits) {
+  return 2 * (limits.timers + limits.buckets) + std::uint64_t{limits.workers} * 3 * Magazine::kCapacity;
+}
+
+// Every full magazine holds 63 free chunks, and all others are with a cache, two each and one in exchange.
+std::uint32_t magazines_for(std::uint32_t chunks, std::uint32_t caches) {
+  return chunks / Magazine::kCapacity + 3 * caches + 2;
 }
 
 std::size_t round_to_line(std::size_t bytes) {
@@ -58,28 +58,40 @@ MagazineIndex MagazineStack::pop(std::span<std::atomic<MagazineIndex>> links) {
   }
 }
 
-TimerArena::TimerArena(const Limits& limits) : TimerArena(chunks_for(limits), limits.workers) {}
-
-TimerArena::TimerArena(std::uint32_t chunks, std::uint32_t caches)
-    // Every full magazine holds 63 free chunks, and all others are with a cache, two each and one in
-    // exchange.
-    : capacity_(chunks), magazine_count_(chunks / Magazine::kCapacity + 3 * caches + 2), next_untouched_(1) {
-  const std::size_t chunk_bytes = (std::size_t{capacity_} + 1) * sizeof(TimerChunk);
-  const std::size_t magazine_bytes = round_to_line(magazine_count_ * sizeof(Magazine));
-  mapped_bytes_ = chunk_bytes + magazine_bytes + magazine_count_ * sizeof(std::atomic<MagazineIndex>);
-  void* memory = mmap(nullptr, mapped_bytes_, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  CHECK(memory != MAP_FAILED);
-  // Fewer translation misses where the system offers large pages; it may refuse, which changes nothing else.
-  madvise(memory, mapped_bytes_, MADV_HUGEPAGE);
-  auto* bytes = static_cast<std::byte*>(memory);
-  // The mapping is zero-filled, which is the initial state of all three arrays.
-  chunks_ = reinterpret_cast<TimerChunk*>(bytes);
-  magazines_ = reinterpret_cast<Magazine*>(bytes + chunk_bytes);
-  links_ = reinterpret_cast<std::atomic<MagazineIndex>*>(bytes + chunk_bytes + magazine_bytes);
+Result<std::unique_ptr<TimerArena>> TimerArena::make(const Limits& limits) {
+  const std::uint64_t chunks = chunks_for(limits);
+  if (chunks >> kChunkIndexBits != 0) {
+    return usage_error("too many timers: " + std::to_string(limits.timers) + "; at most " +
+                       std::to_string(kTimersMax) + " can run at once");
+  }
+  return make_of_chunks(static_cast<std::uint32_t>(chunks), limits.workers);
 }
 
-TimerArena::~TimerArena() { munmap(chunks_, mapped_bytes_); }
+Result<std::unique_ptr<TimerArena>> TimerArena::make_of_chunks(std::uint32_t chunks, std::uint32_t caches) {
+  CHECK(chunks >> kChunkIndexBits == 0);
+  auto memory =
+      base::ReservedMemory::reserve(bytes_for(chunks, magazines_for(chunks, caches)), base::PageSize::kHuge);
+  if (!memory) return memory.error();
+  return std::unique_ptr<TimerArena>(new TimerArena(chunks, caches, std::move(*memory)));
+}
+
+std::size_t TimerArena::bytes_for(std::uint32_t chunks, std::uint32_t magazines) {
+  return (std::size_t{chunks} + 1) * sizeof(TimerChunk) + round_to_line(magazines * sizeof(Magazine)) +
+         magazines * sizeof(std::atomic<MagazineIndex>);
+}
+
+TimerArena::TimerArena(std::uint32_t chunks, std::uint32_t caches, base::ReservedMemory memory)
+    : capacity_(chunks),
+      magazine_count_(magazines_for(chunks, caches)),
+      memory_(std::move(memory)),
+      next_untouched_(1) {
+  // The memory is zero, which is the initial state of all three arrays.
+  std::byte* magazines = memory_.data() + (std::size_t{capacity_} + 1) * sizeof(TimerChunk);
+  chunks_ = reinterpret_cast<TimerChunk*>(memory_.data());
+  magazines_ = reinterpret_cast<Magazine*>(magazines);
+  links_ = reinterpret_cast<std::atomic<MagazineIndex>*>(magazines +
+                                                         round_to_line(magazine_count_ * sizeof(Magazine)));
+}
 
 std::uint32_t TimerArena::touched() const {
   // Relaxed: a number for reports. Threads that found the arena exhausted have pushed it beyond the end.

@@ -9,15 +9,19 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 
+#include "base/reserved_memory.h"
 #include "base/units.h"
+#include "evenkeel/result.h"
 
 namespace evenkeel::engine {
 
 // Chunks are named by their index in the arena, 32 bits instead of a pointer's 64. Index 0 is none.
 using ChunkIndex = std::uint32_t;
 inline constexpr ChunkIndex kNoChunk = 0;
+inline constexpr int kChunkIndexBits = 26;  // leaves room for the rest of a timer's state (timer_state.h)
 
 // One cache line: either a link of a list of timers, or 16 list heads of a wheel's level.
 union alignas(base::kCacheLine) TimerChunk {
@@ -26,7 +30,8 @@ union alignas(base::kCacheLine) TimerChunk {
 
   struct Link {
     ChunkIndex next;
-    std::uint32_t count;
+    std::uint16_t count;
+    std::uint16_t list;  // which of its wheel's lists it is in
     std::array<std::uint64_t, kEntries> entries;
   } link;
   std::array<ChunkIndex, kHeads> heads;
@@ -63,11 +68,15 @@ class TimerArena {
     std::uint32_t buckets = 1;  // that is, wheels
     std::uint32_t workers = 1;  // that is, caches
   };
-  // Enough for any spread of the timers over buckets and ticks, so that starting a timer within the limits
-  // never finds the arena empty.
-  explicit TimerArena(const Limits& limits);
-  explicit TimerArena(std::uint32_t chunks, std::uint32_t caches);  // for tests of its bounds
-  ~TimerArena();
+  // Memory for any spread of the timers over buckets and ticks, so that starting a timer within the limits
+  // never finds the arena empty. A usage error for more than kTimersMax; a runtime error where the system
+  // refuses.
+  static Result<std::unique_ptr<TimerArena>> make(const Limits& limits);
+  static constexpr std::uint64_t kTimersMax = 33'000'000;
+
+  // Exactly so many chunks.
+  static Result<std::unique_ptr<TimerArena>> make_of_chunks(std::uint32_t chunks, std::uint32_t caches);
+
   TimerArena(const TimerArena&) = delete;
   TimerArena& operator=(const TimerArena&) = delete;
 
@@ -81,6 +90,9 @@ class TimerArena {
  private:
   friend class TimerChunkCache;
 
+  TimerArena(std::uint32_t chunks, std::uint32_t caches, base::ReservedMemory memory);
+  static std::size_t bytes_for(std::uint32_t chunks, std::uint32_t magazines);
+
   MagazineIndex take_empty();
   void return_empty(MagazineIndex magazine);
   // A magazine with free chunks in exchange for `empty`; 0 (and `empty` stays with the caller) if there is
@@ -90,7 +102,7 @@ class TimerArena {
 
   std::uint32_t capacity_;
   std::uint32_t magazine_count_;
-  std::size_t mapped_bytes_;
+  base::ReservedMemory memory_;
   TimerChunk* chunks_;
   Magazine* magazines_;
   std::atomic<MagazineIndex>* links_;

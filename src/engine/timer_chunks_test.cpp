@@ -14,8 +14,8 @@ namespace evenkeel::engine {
 namespace {
 
 TEST(TimerArena, HandsOutEachChunkOnceAndThenNone) {
-  TimerArena arena(1000, 1);
-  TimerChunkCache cache(arena);
+  const auto arena = TimerArena::make_of_chunks(1000, 1).value();
+  TimerChunkCache cache(*arena);
   std::set<ChunkIndex> taken;
   for (;;) {
     const ChunkIndex chunk = cache.take();
@@ -24,12 +24,12 @@ TEST(TimerArena, HandsOutEachChunkOnceAndThenNone) {
     ASSERT_TRUE(taken.insert(chunk).second);
   }
   EXPECT_EQ(taken.size(), 1000u);
-  EXPECT_EQ(arena.touched(), 1000u);
+  EXPECT_EQ(arena->touched(), 1000u);
 }
 
 TEST(TimerArena, ChunksGivenBackToAnotherCacheAreUsedAgain) {
-  TimerArena arena(1000, 2);
-  TimerChunkCache from(arena), to(arena);
+  const auto arena = TimerArena::make_of_chunks(1000, 2).value();
+  TimerChunkCache from(*arena), to(*arena);
   for (int round = 0; round < 100; ++round) {
     std::vector<ChunkIndex> taken;
     // What a cache may keep for itself: two magazines.
@@ -44,9 +44,9 @@ TEST(TimerArena, ChunksGivenBackToAnotherCacheAreUsedAgain) {
 // Threads pass chunks to each other through a table of atomics; each writes to the chunks that it holds.
 TEST(TimerArena, NoChunkHasTwoOwnersWhenThreadsShareIt) {
   constexpr std::uint32_t kThreads = 3;
-  TimerArena arena(2000, kThreads);
+  const auto arena = TimerArena::make_of_chunks(2000, kThreads).value();
   std::vector<std::unique_ptr<TimerChunkCache>> caches;
-  for (std::uint32_t i = 0; i < kThreads; ++i) caches.push_back(std::make_unique<TimerChunkCache>(arena));
+  for (std::uint32_t i = 0; i < kThreads; ++i) caches.push_back(std::make_unique<TimerChunkCache>(*arena));
   std::vector<std::atomic<ChunkIndex>> exchange(500);
   std::atomic<std::uint32_t> failures{0};
   std::vector<std::thread> threads;

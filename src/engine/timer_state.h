@@ -4,13 +4,15 @@
 #include <concepts>
 #include <cstdint>
 
+#include "engine/timer_chunks.h"
+
 namespace evenkeel::engine {
 
 // Which of a connection's timers: idle, keep-alive, retransmission, … as its user numbers them.
 using TimerKind = std::uint8_t;
 inline constexpr TimerKind kTimerKindsMax = 16;
 
-// A timer of a bucket: the connection's slot in the bucket's table, and which of its timers.
+// A timer of a bucket: the connection's slot in the table, and which of its timers.
 struct TimerName {
   std::uint32_t slot = 0;
   TimerKind kind = 0;
@@ -18,28 +20,24 @@ struct TimerName {
   friend bool operator==(TimerName, TimerName) = default;
 };
 
-// Zero is a timer that never ran. Written only by the wheel of the bucket; belongs to the bucket's owner.
-//
-// Where a table uses a connection's slot again, the state should stay as it is (cancelled): an entry that the
-// old connection left in the wheel then serves the new one. Clearing it is harmless after
-// TimerWheel::forget().
+// Zero is a timer that has no entry in a wheel. Written only by the wheel of the bucket; belongs to the
+// bucket's owner. Before a state with an entry goes away (its connection ends), TimerWheel::remove() must be
+// called.
 class TimerState {
  public:
   static constexpr int kDeadlineBits = 34;
-  static constexpr int kFiledBits = 24;
-  static constexpr int kGenerationBits = 4;
 
   bool armed() const { return armed_ != 0; }
+  bool has_entry() const { return chunk_ != 0; }
 
  private:
   template <typename Clock>
   friend class TimerWheel;
 
-  std::uint64_t deadline_ : kDeadlineBits = 0;  // tick at which it fires, low bits; if armed
-  std::uint64_t filed_ : kFiledBits = 0;  // tick at which the wheel looks at it, low bits; if it has an entry
-  std::uint64_t generation_ : kGenerationBits = 0;  // tells its entry from those that it left behind
-  std::uint64_t has_entry_ : 1 = 0;
+  std::uint64_t deadline_ : kDeadlineBits = 0;  // tick at which it fires, low bits; of the last start
   std::uint64_t armed_ : 1 = 0;
+  std::uint64_t chunk_ : kChunkIndexBits = 0;  // where its entry is; 0: it has none
+  std::uint64_t place_ : 3 = 0;                // in the chunk
 };
 static_assert(sizeof(TimerState) == 8);
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -33,8 +34,8 @@ class ModelledWheel {
   using Name = std::pair<std::uint32_t, TimerKind>;
 
   explicit ModelledWheel(std::uint32_t slots, std::uint32_t kinds = 1, std::uint64_t start_tick = 0)
-      : arena({.timers = std::uint64_t{slots} * kinds}),
-        chunks(arena),
+      : arena(TimerArena::make({.timers = std::uint64_t{slots} * kinds}).value()),
+        chunks(*arena),
         states(slots, kinds),
         now{start_tick} {}
 
@@ -54,8 +55,7 @@ class ModelledWheel {
 
   // The connection ends, and its slot begins anew.
   void clear(TimerName name) {
-    wheel.forget(states.state(name));
-    states.state(name) = TimerState{};
+    wheel.remove(chunks, states, name);
     model.erase({name.slot, name.kind});
   }
 
@@ -91,7 +91,7 @@ class ModelledWheel {
 
   std::size_t armed() const { return model.size(); }
 
-  TimerArena arena;
+  std::unique_ptr<TimerArena> arena;
   TimerChunkCache chunks;
   StateArray states;
   TimerWheel<ManualClock> wheel;

@@ -2,12 +2,10 @@
 // bucket.
 //
 // What fires and when is decided by the timer's state in its connection (timer_state.h); the wheel holds for
-// each timer an entry of 8 bytes that says when to look at that state. Hence:
+// each timer one entry of 8 bytes that says when to look at that state. Hence:
 // - To re-arm to a later time, or to cancel, writes the state alone. The entry is moved, or dropped, when its
 // time comes.
-// - To re-arm to a time before the entry's makes a second entry and leaves the first one behind as garbage,
-// which is known
-//   by its filing tick and generation. Garbage is bounded: see below.
+// - To re-arm to a time before the entry's own moves the entry at once: the state knows where it is.
 // - A timer further away than the window of 2^23 ticks (2.3 hours at 1 ms) is looked at once in a window.
 //
 // Entries lie in chunks of one cache line, 7 each, in lists: 4 levels of 64 slots, a slot of level l spans
@@ -19,15 +17,12 @@
 // Invariants:
 // - A timer fires once for each start, at the first advance() to a tick at or after its deadline; never
 // before.
-// - An armed timer has exactly one entry with its filing tick and generation that the wheel will look at by
-// its deadline.
-// - position_ < filing tick <= deadline, for all entries but those being drained.
-// - garbage: entries <= 5/4 of timers with an entry + 28, plus what one pass of the sweep finds meanwhile
-// (1/14).
+// - An armed timer has one entry; position_ < its filing tick <= its deadline, unless it is being drained.
+// - All chunks of a list but the first are full.
 //
 // Cost: start, restart and cancel in constant time; firing or moving an entry in constant time, at most 4
-// times in a window. advance() takes at most `budget` entries at a time. Memory: header of 160 bytes, 64
-// bytes for 7 entries, 64 for 16 slots.
+// times in a window. advance() looks at no more than `budget` entries. Memory: 128 bytes, 64 for 7 entries,
+// 64 for 16 slots of a level.
 //
 // Thread: all calls [owner of the bucket].
 #pragma once
@@ -64,20 +59,17 @@ class TimerWheel {
   TimerStart start(TimerChunkCache& chunks, States& states, TimerName name, Tick<Clock> now,
                    Tick<Clock> deadline);
 
-  // The timer will not fire.
+  // The timer will not fire. Its entry stays until its time comes, for the next start.
   static void cancel(TimerState& state) { state.armed_ = 0; }
 
-  // For a timer whose state is about to be cleared or go away: gives up its entry.
-  void forget(TimerState& state) {
-    filed_ -= static_cast<std::uint32_t>(state.has_entry_);
-    state.has_entry_ = 0;
-    state.armed_ = 0;
-  }
+  // The timer will not fire, and the wheel will not look at its state any more.
+  template <TimerStates States>
+  void remove(TimerChunkCache& chunks, States& states, TimerName name);
 
   // Fires what is due at `now` or before, tick by tick: fire(TimerName, Tick<Clock> deadline), which may
-  // start and cancel timers of this wheel. Looks at `budget` entries at most, and takes what it looked at off
-  // `budget`. Returns false if it stopped for that (or for want of memory) and has more to do; next_due() is
-  // then at once.
+  // start, cancel and remove timers of this wheel. Looks at `budget` entries at most, and takes what it
+  // looked at off `budget`. Returns false if it stopped for that (or for want of memory) and has more to do;
+  // next_due() is then not in the future.
   template <TimerStates States, typename Fire>
   bool advance(TimerChunkCache& chunks, States& states, Tick<Clock> now, std::uint32_t& budget, Fire&& fire);
 
@@ -85,24 +77,29 @@ class TimerWheel {
   Tick<Clock> next_due() const { return {draining_ != kNoChunk ? position_ : next_due_}; }
 
   // When an armed timer fires. Requires state.armed().
-  Tick<Clock> deadline(const TimerState& state) const {
-    return {after_position<TimerState::kDeadlineBits>(state.deadline_)};
+  Tick<Clock> deadline(const TimerState& state) const { return {deadline_tick(state)}; }
+
+  // Fetches what start() will read to re-arm to an earlier time. Worth it some 100 ns before.
+  static void prefetch(TimerChunkCache& chunks, const TimerState& state) {
+    __builtin_prefetch(&chunks[state.chunk_]);
   }
 
-  // Entries held, with garbage; and timers that have one.
+  // Timers that have an entry: the armed ones, and cancelled ones whose time has not come.
   std::uint32_t entries() const { return entries_; }
-  std::uint32_t filed() const { return filed_; }
 
  private:
   static constexpr int kLevels = 4;
   static constexpr int kSlotBits = 6;
   static constexpr std::uint32_t kSlots = 1 << kSlotBits;
-  static constexpr std::uint64_t kWindow = std::uint64_t{1} << (TimerState::kFiledBits - 1);
+  static constexpr int kFiledBits = kLevels * kSlotBits;
+  static constexpr std::uint64_t kWindow = std::uint64_t{1} << (kFiledBits - 1);
   static constexpr std::uint32_t kFlatEntriesMax = 4 * TimerChunk::kEntries;
-  // Two chunks for each entry made: a pass of n entries then takes n/14 starts, that is, ends with less new
-  // garbage than the quarter that made it begin.
-  static constexpr std::uint32_t kSweepEntries = 2 * TimerChunk::kEntries;
   static constexpr std::uint64_t kNeverDue = kNever<Clock>.value;
+
+  // Names of lists: level * 64 + slot, and two others.
+  using ListName = std::uint16_t;
+  static constexpr ListName kFlatList = kLevels * kSlots;
+  static constexpr ListName kNoList = kFlatList + 1;
 
   // 16 slots of a level share a chunk, taken when the first of them is used.
   struct Level {
@@ -113,14 +110,19 @@ class TimerWheel {
   struct Entry {
     std::uint64_t bits;
 
-    Entry(TimerName name, std::uint64_t filed, std::uint64_t generation)
-        : bits(name.slot | std::uint64_t{name.kind} << 32 | generation << 36 | filed << 40) {}
+    Entry(TimerName name, std::uint64_t tick)
+        : bits(name.slot | std::uint64_t{name.kind} << 32 | tick << (64 - kFiledBits)) {}
     explicit Entry(std::uint64_t raw) : bits(raw) {}
     TimerName name() const {
-      return {static_cast<std::uint32_t>(bits), static_cast<TimerKind>(bits >> 32 & (kTimerKindsMax - 1))};
+      return {static_cast<std::uint32_t>(bits), static_cast<TimerKind>(bits >> 32 & 0xff)};
     }
-    std::uint64_t generation() const { return bits >> 36 & 0xf; }
-    std::uint64_t filed() const { return bits >> 40; }
+    std::uint64_t filed() const { return bits >> (64 - kFiledBits); }
+  };
+
+  // Where an entry is.
+  struct Spot {
+    ChunkIndex chunk = kNoChunk;
+    std::uint32_t place = 0;
   };
 
   // The tick at or after the position whose low bits these are.
@@ -128,45 +130,63 @@ class TimerWheel {
   std::uint64_t after_position(std::uint64_t low_bits) const {
     return position_ + ((low_bits - position_) & ((std::uint64_t{1} << kBits) - 1));
   }
+  std::uint64_t deadline_tick(const TimerState& state) const {
+    return after_position<TimerState::kDeadlineBits>(state.deadline_);
+  }
+  std::uint64_t filed_tick(Entry entry) const { return after_position<kFiledBits>(entry.filed()); }
+  static Spot spot_of(const TimerState& state) {
+    return {static_cast<ChunkIndex>(state.chunk_), static_cast<std::uint32_t>(state.place_)};
+  }
+  static Entry entry_at(TimerChunkCache& chunks, Spot spot) {
+    return Entry(chunks[spot.chunk].link.entries[spot.place]);
+  }
 
-  static bool owns(const TimerState& state, Entry entry) {
-    return state.has_entry_ != 0 && state.filed_ == entry.filed() && state.generation_ == entry.generation();
+  static void set_spot(TimerState& state, Spot spot) {
+    state.chunk_ = spot.chunk & ((1u << kChunkIndexBits) - 1);
+    state.place_ = spot.place & 7u;
+  }
+  void arm(TimerState& state, std::uint64_t tick) {
+    state.deadline_ = tick & (2 * kRange - 1);
+    state.armed_ = 1;
   }
 
   template <TimerStates States>
-  TimerStart file_anew(TimerChunkCache& chunks, States& states, TimerName name, std::uint64_t deadline);
-  bool file(TimerChunkCache& chunks, TimerName name, TimerState& state, std::uint64_t tick);
-  bool insert_flat(TimerChunkCache& chunks, Entry entry, std::uint64_t tick);
-  bool insert_levelled(TimerChunkCache& chunks, Entry entry, std::uint64_t tick);
-  static bool push(TimerChunkCache& chunks, ChunkIndex& head, Entry entry);
-  void raise_levels(TimerChunkCache& chunks);
+  TimerStart file_anew(TimerChunkCache& chunks, States& states, TimerName name, std::uint64_t tick);
+  bool file(TimerChunkCache& chunks, TimerName name, TimerState& state, std::uint64_t deadline);
+  Spot insert_levelled(TimerChunkCache& chunks, Entry entry, std::uint64_t tick);
+  static Spot push(TimerChunkCache& chunks, ChunkIndex& head, ListName list, Entry entry);
+  template <TimerStates States>
+  void take_out(TimerChunkCache& chunks, States& states, Spot spot);
+  ChunkIndex& head_of(TimerChunkCache& chunks, ListName list);
+  void mark_empty(TimerChunkCache& chunks, std::uint32_t list);
+  void raise_levels();
 
   std::uint64_t earliest_slot() const;
+  Spot earliest_flat(TimerChunkCache& chunks) const;
   void detach_due(TimerChunkCache& chunks);
-  ChunkIndex detach(TimerChunkCache& chunks, int level, std::uint32_t slot);
+  template <TimerStates States, typename Fire>
+  bool serve_flat(TimerChunkCache& chunks, States& states, std::uint64_t now, std::uint32_t& budget,
+                  Fire&& fire);
+  template <TimerStates States, typename Fire>
+  bool serve_levels(TimerChunkCache& chunks, States& states, std::uint64_t now, std::uint32_t& budget,
+                    Fire&& fire);
 
   template <TimerStates States, typename Fire>
   bool drain(TimerChunkCache& chunks, States& states, std::uint32_t& budget, Fire&& fire);
+  template <TimerStates States>
+  Entry pop_draining(TimerChunkCache& chunks, States& states);
   template <TimerStates States, typename Fire>
   bool look_at(TimerChunkCache& chunks, States& states, Entry entry, Fire&& fire);
   template <TimerStates States>
   static void prefetch_states(TimerChunkCache& chunks, States& states, ChunkIndex chunk);
 
-  bool has_much_garbage() const { return entries_ > filed_ + filed_ / 4 + kFlatEntriesMax; }
-  template <TimerStates States>
-  void sweep(TimerChunkCache& chunks, States& states);
-  bool detach_for_sweep(TimerChunkCache& chunks);
-
   std::uint64_t position_ = 0;          // all ticks up to this one are done, but for what is being drained
   std::uint64_t next_due_ = kNeverDue;  // no slot or flat entry is due before
-  std::uint32_t entries_ = 0;           // in flat list, slots and the list being drained
-  std::uint32_t filed_ = 0;             // of these, the ones that their timers know
+  std::uint32_t entries_ = 0;           // in the flat list, slots and the list being drained
   ChunkIndex flat_ = kNoChunk;          // list of all entries while there are few
   ChunkIndex draining_ = kNoChunk;      // detached list being worked off
+  ListName draining_list_ = kNoList;    // what it was
   bool levelled_ = false;               // entries are in levels, until none is left
-  bool sweeping_ = false;               // the list being drained is not due
-  std::uint8_t sweep_level_ = 0;        // where the sweep goes on
-  std::uint8_t sweep_slot_ = 0;
   std::array<Level, kLevels> levels_{};
 };
 
@@ -175,102 +195,222 @@ template <TimerStates States>
 inline TimerStart TimerWheel<Clock>::start(TimerChunkCache& chunks, States& states, TimerName name,
                                            Tick<Clock> now, Tick<Clock> deadline) {
   DCHECK(name.kind < kTimerKindsMax);
-  if (entries_ == 0 && draining_ == kNoChunk) position_ = std::max(position_, now.value);
+  // Empty, it keeps up with the clock by itself; but not from inside its last callback.
+  if (entries_ == 0 && draining_list_ == kNoList) position_ = std::max(position_, now.value);
   const std::uint64_t tick = std::max(deadline.value, position_ + 1);
-  if (tick - position_ > 2 * kRange - 1) return TimerStart::kTooFar;
+  if (tick - position_ >= 2 * kRange) return TimerStart::kTooFar;
   TimerState& state = states.state(name);
-  if (state.has_entry_ == 0 || after_position<TimerState::kFiledBits>(state.filed_) > tick) {
+  // Its entry is never later than its last deadline; only if that does not settle it, the entry itself is
+  // read.
+  if (!state.has_entry() ||
+      (tick < deadline_tick(state) && tick < filed_tick(entry_at(chunks, spot_of(state))))) {
     return file_anew(chunks, states, name, tick);
   }
-  state.deadline_ = tick & (2 * kRange - 1);
-  state.armed_ = 1;
+  arm(state, tick);
+  return TimerStart::kStarted;
+}
+
+// The new entry is made before the old one goes, so that nothing has changed if there is no memory.
+template <typename Clock>
+template <TimerStates States>
+TimerStart TimerWheel<Clock>::file_anew(TimerChunkCache& chunks, States& states, TimerName name,
+                                        std::uint64_t tick) {
+  TimerState& state = states.state(name);
+  const Spot old = spot_of(state);
+  if (!levelled_ && entries_ >= kFlatEntriesMax) raise_levels();
+  if (!file(chunks, name, state, tick)) return TimerStart::kNoMemory;
+  arm(state, tick);
+  old.chunk == kNoChunk ? static_cast<void>(++entries_) : take_out(chunks, states, old);
   return TimerStart::kStarted;
 }
 
 template <typename Clock>
 template <TimerStates States>
-TimerStart TimerWheel<Clock>::file_anew(TimerChunkCache& chunks, States& states, TimerName name,
-                                        std::uint64_t deadline) {
+void TimerWheel<Clock>::remove(TimerChunkCache& chunks, States& states, TimerName name) {
   TimerState& state = states.state(name);
-  const TimerState before = state;
-  const bool leaves_garbage = state.has_entry_ != 0;
-  if (leaves_garbage) state.generation_ = (state.generation_ + 1u) & 0xf;
-  if (!file(chunks, name, state, std::min(deadline, position_ + kWindow))) {
-    state = before;
-    return TimerStart::kNoMemory;
+  if (state.has_entry()) {
+    take_out(chunks, states, spot_of(state));
+    --entries_;
   }
-  state.deadline_ = deadline & (2 * kRange - 1);
-  state.armed_ = 1;
-  ++entries_;
-  if (!leaves_garbage) {
-    ++filed_;
-  } else if (has_much_garbage()) {
-    sweep(chunks, states);
-  }
-  return TimerStart::kStarted;
+  state = TimerState{};
 }
 
-// Puts an entry for `tick` into the wheel and notes it in the state.
+// Puts an entry into the wheel, at the deadline or the window's end, and notes in the state where it is.
 template <typename Clock>
 inline bool TimerWheel<Clock>::file(TimerChunkCache& chunks, TimerName name, TimerState& state,
-                                    std::uint64_t tick) {
-  const Entry entry(name, tick & (2 * kWindow - 1), state.generation_);
-  if (!levelled_ && entries_ >= kFlatEntriesMax) raise_levels(chunks);
-  if (!(levelled_ ? insert_levelled(chunks, entry, tick) : insert_flat(chunks, entry, tick))) return false;
-  state.filed_ = tick & (2 * kWindow - 1);
-  state.has_entry_ = 1;
+                                    std::uint64_t deadline) {
+  const std::uint64_t tick = std::min(deadline, position_ + kWindow);
+  const Entry entry(name, tick);
+  Spot spot;
+  if (levelled_) {
+    spot = insert_levelled(chunks, entry, tick);
+  } else {
+    spot = push(chunks, flat_, kFlatList, entry);
+    next_due_ = std::min(next_due_, tick);
+  }
+  if (spot.chunk == kNoChunk) return false;
+  set_spot(state, spot);
   return true;
 }
 
 template <typename Clock>
-bool TimerWheel<Clock>::insert_flat(TimerChunkCache& chunks, Entry entry, std::uint64_t tick) {
-  if (!push(chunks, flat_, entry)) return false;
-  next_due_ = std::min(next_due_, tick);
-  return true;
-}
-
-template <typename Clock>
-inline bool TimerWheel<Clock>::insert_levelled(TimerChunkCache& chunks, Entry entry, std::uint64_t tick) {
+inline auto TimerWheel<Clock>::insert_levelled(TimerChunkCache& chunks, Entry entry, std::uint64_t tick)
+    -> Spot {
   // The lowest level where the tick is less than one turn away; its slot then is not the present one.
   int shift = (static_cast<int>(std::bit_width(tick - position_)) - 1) / kSlotBits * kSlotBits;
   if ((tick >> shift) - (position_ >> shift) >= kSlots) shift += kSlotBits;
-  Level& level = levels_[shift / kSlotBits];
+  const int level_index = shift / kSlotBits;
+  Level& level = levels_[level_index];
   const std::uint32_t slot = (tick >> shift) & (kSlots - 1);
+  const auto list = static_cast<ListName>(level_index * static_cast<int>(kSlots) + static_cast<int>(slot));
   ChunkIndex& part = level.parts[slot / TimerChunk::kHeads];
   if (part == kNoChunk) {
     part = chunks.take();
-    if (part == kNoChunk) return false;
+    if (part == kNoChunk) return {};
     chunks[part].heads.fill(kNoChunk);
   }
-  if (!push(chunks, chunks[part].heads[slot % TimerChunk::kHeads], entry)) return false;
+  const Spot spot = push(chunks, chunks[part].heads[slot % TimerChunk::kHeads], list, entry);
+  if (spot.chunk == kNoChunk) {
+    if ((level.occupied >> slot & 1) == 0) mark_empty(chunks, list);
+    return {};
+  }
   level.occupied |= std::uint64_t{1} << slot;
   next_due_ = std::min(next_due_, tick >> shift << shift);
-  return true;
+  return spot;
 }
 
 template <typename Clock>
-inline bool TimerWheel<Clock>::push(TimerChunkCache& chunks, ChunkIndex& head, Entry entry) {
+inline auto TimerWheel<Clock>::push(TimerChunkCache& chunks, ChunkIndex& head, ListName list, Entry entry)
+    -> Spot {
   if (head == kNoChunk || chunks[head].link.count == TimerChunk::kEntries) {
     const ChunkIndex chunk = chunks.take();
-    if (chunk == kNoChunk) return false;
+    if (chunk == kNoChunk) return {};
     chunks[chunk].link.next = head;
     chunks[chunk].link.count = 0;
+    chunks[chunk].link.list = list;
     head = chunk;
   }
   TimerChunk::Link& link = chunks[head].link;
-  link.entries[link.count++] = entry.bits;
-  return true;
+  link.entries[link.count] = entry.bits;
+  return {head, link.count++};
+}
+
+// Takes an entry off its list; the list's newest entry takes its place, so that only the first chunk is not
+// full.
+template <typename Clock>
+template <TimerStates States>
+void TimerWheel<Clock>::take_out(TimerChunkCache& chunks, States& states, Spot spot) {
+  const ListName list = chunks[spot.chunk].link.list;
+  ChunkIndex& head = head_of(chunks, list);
+  TimerChunk::Link& first = chunks[head].link;
+  const Spot last{head, --first.count + 0u};
+  if (last.chunk != spot.chunk || last.place != spot.place) {
+    const Entry moved(first.entries[last.place]);
+    chunks[spot.chunk].link.entries[spot.place] = moved.bits;
+    set_spot(states.state(moved.name()), spot);
+  }
+  if (first.count != 0) return;
+  const ChunkIndex emptied = std::exchange(head, first.next);
+  const bool list_is_empty = head == kNoChunk;
+  chunks.give_back(emptied);
+  if (list_is_empty && list < kFlatList && list != draining_list_) mark_empty(chunks, list);
+}
+
+// The list being drained still carries its old name in its chunks. No entry joins a list of that name
+// meanwhile: it is the present slot of its level, or the flat list that was given up.
+template <typename Clock>
+ChunkIndex& TimerWheel<Clock>::head_of(TimerChunkCache& chunks, ListName list) {
+  if (list == draining_list_) return draining_;
+  if (list == kFlatList) return flat_;
+  const ChunkIndex part = levels_[list / kSlots].parts[list % kSlots / TimerChunk::kHeads];
+  return chunks[part].heads[list % TimerChunk::kHeads];
+}
+
+// A slot has no entry any more; if it was the last one of its part of the level, the part's chunk is free.
+template <typename Clock>
+void TimerWheel<Clock>::mark_empty(TimerChunkCache& chunks, std::uint32_t list) {
+  Level& level = levels_[list / kSlots];
+  const std::uint32_t slot = list % kSlots;
+  level.occupied &= ~(std::uint64_t{1} << slot);
+  const std::uint32_t part = slot / TimerChunk::kHeads;
+  if ((level.occupied >> (part * TimerChunk::kHeads) & 0xffff) != 0) return;
+  chunks.give_back(std::exchange(level.parts[part], kNoChunk));
 }
 
 // From now on entries go to levels; those of the flat list are drained into them by the next advance().
 template <typename Clock>
-void TimerWheel<Clock>::raise_levels(TimerChunkCache& chunks) {
+void TimerWheel<Clock>::raise_levels() {
+  DCHECK(draining_ == kNoChunk);
   levelled_ = true;
   next_due_ = kNeverDue;
-  ChunkIndex* tail = &draining_;
-  while (*tail != kNoChunk) tail = &chunks[*tail].link.next;  // at most the flat list itself, being drained
-  *tail = flat_;
-  flat_ = kNoChunk;
+  draining_ = std::exchange(flat_, kNoChunk);
+  draining_list_ = kFlatList;
+}
+
+template <typename Clock>
+template <TimerStates States, typename Fire>
+bool TimerWheel<Clock>::advance(TimerChunkCache& chunks, States& states, Tick<Clock> now,
+                                std::uint32_t& budget, Fire&& fire) {
+  if (!levelled_ && !serve_flat(chunks, states, now.value, budget, fire)) return false;
+  // A callback may have raised the levels.
+  if (levelled_ && !serve_levels(chunks, states, now.value, budget, fire)) return false;
+  position_ = std::max(position_, now.value);
+  if (entries_ != 0) return true;
+  levelled_ = false;
+  next_due_ = kNeverDue;
+  return true;
+}
+
+// Few entries: the earliest is found by looking at all, a cache line for 7.
+template <typename Clock>
+template <TimerStates States, typename Fire>
+bool TimerWheel<Clock>::serve_flat(TimerChunkCache& chunks, States& states, std::uint64_t now,
+                                   std::uint32_t& budget, Fire&& fire) {
+  while (!levelled_ && flat_ != kNoChunk) {
+    const Spot spot = earliest_flat(chunks);
+    const Entry entry = entry_at(chunks, spot);
+    next_due_ = filed_tick(entry);
+    if (next_due_ > now) return true;
+    if (budget == 0) return false;
+    --budget;
+    position_ = std::max(position_, next_due_);
+    take_out(chunks, states, spot);
+    // There is memory for what was just taken out.
+    CHECK(look_at(chunks, states, entry, fire));
+  }
+  return true;
+}
+
+template <typename Clock>
+inline auto TimerWheel<Clock>::earliest_flat(TimerChunkCache& chunks) const -> Spot {
+  Spot earliest;
+  std::uint64_t ticks_min = ~std::uint64_t{0};
+  for (ChunkIndex chunk = flat_; chunk != kNoChunk; chunk = chunks[chunk].link.next) {
+    for (std::uint32_t place = 0; place < chunks[chunk].link.count; ++place) {
+      const std::uint64_t ticks = filed_tick(entry_at(chunks, {chunk, place})) - position_;
+      if (ticks >= ticks_min) continue;
+      ticks_min = ticks;
+      earliest = {chunk, place};
+    }
+  }
+  return earliest;
+}
+
+template <typename Clock>
+template <TimerStates States, typename Fire>
+bool TimerWheel<Clock>::serve_levels(TimerChunkCache& chunks, States& states, std::uint64_t now,
+                                     std::uint32_t& budget, Fire&& fire) {
+  for (;;) {
+    if (draining_ != kNoChunk && !drain(chunks, states, budget, fire)) return false;
+    draining_list_ = kNoList;
+    next_due_ = earliest_slot();
+    if (next_due_ > now) return true;
+    position_ = std::max(position_, next_due_);
+    detach_due(chunks);
+    prefetch_states(chunks, states, draining_);
+    if (const ChunkIndex next = chunks[draining_].link.next; next != kNoChunk)
+      prefetch_states(chunks, states, next);
+  }
 }
 
 // When the first occupied slot begins. A slot that has just begun is the present one of its level.
@@ -288,56 +428,18 @@ inline std::uint64_t TimerWheel<Clock>::earliest_slot() const {
   return earliest;
 }
 
-template <typename Clock>
-ChunkIndex TimerWheel<Clock>::detach(TimerChunkCache& chunks, int level, std::uint32_t slot) {
-  Level& from = levels_[level];
-  const std::uint32_t part = slot / TimerChunk::kHeads;
-  const ChunkIndex list = std::exchange(chunks[from.parts[part]].heads[slot % TimerChunk::kHeads], kNoChunk);
-  from.occupied &= ~(std::uint64_t{1} << slot);
-  if ((from.occupied >> (part * TimerChunk::kHeads) & 0xffff) == 0) {
-    chunks.give_back(std::exchange(from.parts[part], kNoChunk));
-  }
-  return list;
-}
-
-// Detaches one list that begins at the position: of the flat entries, or of a level whose present slot is
-// occupied.
+// Detaches the list of a level whose present slot is occupied.
 template <typename Clock>
 void TimerWheel<Clock>::detach_due(TimerChunkCache& chunks) {
-  if (!levelled_) {
-    draining_ = std::exchange(flat_, kNoChunk);
-    next_due_ = kNeverDue;
-    return;
-  }
-  for (int level = 0; level < kLevels; ++level) {
-    const auto slot = static_cast<std::uint32_t>(position_ >> (level * kSlotBits)) & (kSlots - 1);
+  for (std::uint32_t level = 0; level < kLevels; ++level) {
+    const std::uint32_t slot = (position_ >> (level * kSlotBits)) & (kSlots - 1);
     if ((levels_[level].occupied >> slot & 1) == 0) continue;
-    draining_ = detach(chunks, level, slot);
-    return;
+    const auto list = static_cast<ListName>(level * kSlots + slot);
+    draining_ = std::exchange(head_of(chunks, list), kNoChunk);
+    draining_list_ = list;
+    return mark_empty(chunks, list);
   }
-}
-
-template <typename Clock>
-template <TimerStates States, typename Fire>
-bool TimerWheel<Clock>::advance(TimerChunkCache& chunks, States& states, Tick<Clock> now,
-                                std::uint32_t& budget, Fire&& fire) {
-  for (;;) {
-    if (draining_ != kNoChunk && !drain(chunks, states, budget, fire)) return false;
-    if (entries_ == 0) {
-      levelled_ = false;
-      next_due_ = kNeverDue;
-      position_ = std::max(position_, now.value);
-      return true;
-    }
-    if (levelled_) next_due_ = earliest_slot();
-    if (next_due_ > now.value) {
-      position_ = std::max(position_, now.value);
-      return true;
-    }
-    position_ = std::max(position_, next_due_);
-    detach_due(chunks);
-    prefetch_states(chunks, states, draining_);
-  }
+  CHECK(!"a slot that is due is the present one of its level");
 }
 
 template <typename Clock>
@@ -348,86 +450,51 @@ inline void TimerWheel<Clock>::prefetch_states(TimerChunkCache& chunks, States& 
   for (std::uint32_t i = 0; i < link.count; ++i) states.prefetch(Entry(link.entries[i]).name());
 }
 
-// Works off the detached list. Each entry is taken off before it is looked at, because firing may come back
-// here by start(); it is put back if it could not be moved for want of memory.
 template <typename Clock>
 template <TimerStates States, typename Fire>
 bool TimerWheel<Clock>::drain(TimerChunkCache& chunks, States& states, std::uint32_t& budget, Fire&& fire) {
   while (draining_ != kNoChunk) {
-    TimerChunk::Link& link = chunks[draining_].link;
-    if (link.next != kNoChunk) prefetch_states(chunks, states, link.next);
-    while (link.count != 0) {
-      if (budget == 0) return false;
-      --budget;
-      const Entry entry(link.entries[--link.count]);
-      if (look_at(chunks, states, entry, fire)) continue;
-      ++link.count;
-      return false;
-    }
-    const ChunkIndex done = std::exchange(draining_, link.next);
-    chunks.give_back(done);
+    if (budget == 0) return false;
+    --budget;
+    const Entry entry = pop_draining(chunks, states);
+    if (look_at(chunks, states, entry, fire)) continue;
+    // Back to where it came from; what the pop may have freed is at hand.
+    const Spot spot = push(chunks, draining_, draining_list_, entry);
+    CHECK(spot.chunk != kNoChunk);
+    set_spot(states.state(entry.name()), spot);
+    return false;
   }
-  sweeping_ = false;
   return true;
 }
 
-// Fires, moves or drops an entry. False: it could not be moved, there is no memory.
+// Taken off before it is looked at, because firing may come back to this list by start() and remove().
+template <typename Clock>
+template <TimerStates States>
+inline auto TimerWheel<Clock>::pop_draining(TimerChunkCache& chunks, States& states) -> Entry {
+  TimerChunk::Link& link = chunks[draining_].link;
+  const Entry entry(link.entries[--link.count]);
+  if (link.count != 0) return entry;
+  const ChunkIndex emptied = std::exchange(draining_, link.next);
+  chunks.give_back(emptied);
+  if (draining_ == kNoChunk) return entry;
+  if (const ChunkIndex next = chunks[draining_].link.next; next != kNoChunk)
+    prefetch_states(chunks, states, next);
+  return entry;
+}
+
+// Fires, moves or drops an entry that was taken off its list. False: it could not be moved, there is no
+// memory.
 template <typename Clock>
 template <TimerStates States, typename Fire>
 inline bool TimerWheel<Clock>::look_at(TimerChunkCache& chunks, States& states, Entry entry, Fire&& fire) {
-  if (!levelled_) {
-    // The flat list is drained when its first entry is due: the others go back unseen.
-    const std::uint64_t filed = after_position<TimerState::kFiledBits>(entry.filed());
-    if (filed > position_) return insert_flat(chunks, entry, filed);
-  }
   TimerState& state = states.state(entry.name());
-  if (!owns(state, entry)) {
-    --entries_;
-    return true;
-  }
-  const std::uint64_t deadline = after_position<TimerState::kDeadlineBits>(state.deadline_);
-  if (state.armed_ != 0 && deadline > position_) {
-    return file(chunks, entry.name(), state, std::min(deadline, position_ + kWindow));
-  }
-  const bool fires = state.armed_ != 0;
-  state.has_entry_ = 0;
-  state.armed_ = 0;
+  const std::uint64_t deadline = deadline_tick(state);
+  if (state.armed_ != 0 && deadline > position_) return file(chunks, entry.name(), state, deadline);
+  const bool fires = state.armed();
+  state = TimerState{};
   --entries_;
-  --filed_;
   if (fires) fire(entry.name(), Tick<Clock>{deadline});
   return true;
-}
-
-// Looks at a few entries out of turn: of the slot where the last sweep stopped, or of the next one, farthest
-// level first, where garbage would stay longest.
-template <typename Clock>
-template <TimerStates States>
-void TimerWheel<Clock>::sweep(TimerChunkCache& chunks, States& states) {
-  if (draining_ == kNoChunk && !detach_for_sweep(chunks)) return;
-  if (!sweeping_)
-    return;  // what is being drained is due: advance() will come to it, and drops garbage as well
-  std::uint32_t budget = kSweepEntries;
-  drain(chunks, states, budget,
-        [](TimerName, Tick<Clock>) { CHECK(!"a timer that is not due is not fired"); });
-}
-
-template <typename Clock>
-bool TimerWheel<Clock>::detach_for_sweep(TimerChunkCache& chunks) {
-  if (!levelled_) return false;
-  for (int tried = 0; tried <= kLevels; ++tried) {
-    const std::uint64_t occupied = levels_[sweep_level_].occupied;
-    const std::uint64_t rest = sweep_slot_ < kSlots ? occupied >> sweep_slot_ << sweep_slot_ : 0;
-    if (rest != 0) {
-      const auto slot = static_cast<std::uint8_t>(std::countr_zero(rest));
-      sweep_slot_ = static_cast<std::uint8_t>(slot + 1);
-      sweeping_ = true;
-      draining_ = detach(chunks, sweep_level_, slot);
-      return true;
-    }
-    sweep_slot_ = 0;
-    sweep_level_ = static_cast<std::uint8_t>(sweep_level_ == 0 ? kLevels - 1 : sweep_level_ - 1);
-  }
-  return false;
 }
 
 }  // namespace evenkeel::engine
