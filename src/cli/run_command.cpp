@@ -15,6 +15,7 @@
 #include "base/parse_text.h"
 #include "cli/commands.h"
 #include "evenkeel/ids.h"
+#include "observe/page.h"
 #include "observe/progress.h"
 #include "observe/report_json.h"
 #include "observe/report_table.h"
@@ -210,6 +211,9 @@ Result<runtime::MeterRunOptions> to_options(const RunArguments& arguments) {
 Result<void> write_report(const RunArguments& arguments, const observe::RunReport& report) {
   if (!arguments.report_path.empty()) {
     if (auto done = base::write_file(arguments.report_path, observe::report_json(report)); !done) return done;
+  }
+  if (!arguments.html_path.empty()) {
+    if (auto done = base::write_file(arguments.html_path, observe::report_page(report)); !done) return done;
   }
   if (arguments.json) return base::write_file("-", observe::report_json(report));
   // Records on standard output are for a program: the table then goes where people look.

@@ -35,9 +35,9 @@ constexpr std::uint64_t milliseconds(std::int64_t time_ns) {
 // clang-format off
 #define EVENKEEL_FLOW_FIELDS(FIELD)                                                                                  \
   FIELD(flowStartMilliseconds, "0/152", true, milliseconds(record.start_ns),                                         \
-        "time of the record's first packet, in either direction: milliseconds since 1970 (UTC), rounded down")       \
+        "earliest time of the record's packets, in either direction: milliseconds since 1970 (UTC), rounded down")       \
   FIELD(flowEndMilliseconds, "0/153", true, milliseconds(record.end_ns),                                             \
-        "time of the record's last packet, in either direction: milliseconds since 1970 (UTC), rounded down")        \
+        "latest time of the record's packets, in either direction: milliseconds since 1970 (UTC), rounded down")        \
   FIELD(sourceIPv4Address, "0/8", record.ip_version == 4, Ipv4{record.source_address},                               \
         "who sent the connection's first packet (IPv4 only)")                                                        \
   FIELD(sourceIPv6Address, "0/27", record.ip_version == 6, Ipv6{record.source_address},                              \

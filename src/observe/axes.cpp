@@ -46,12 +46,15 @@ void draw_time_axis(Svg& svg, const Scale& scale) {
 
 void draw_value_axis(Svg& svg, const Scale& scale, bool percent) {
   const double step = tick_step(scale.y_high - scale.y_low, 5);
-  for (int i = 0; scale.y_low + i * step <= scale.y_high * (1 + 1e-9); ++i) {
-    const double value = scale.y_low + i * step;
-    const double y = scale.y(value);
-    if (i > 0) svg.line({scale.area.x, y}, {scale.area.right(), y}, "grid");
-    svg.text({scale.area.x - 6, y + 4},
+  const auto label = [&](double value) {
+    svg.text({scale.area.x - 6, scale.y(value) + 4},
              percent ? fmt::format("{:g} %", 100 * value) : fmt::format("{:g}", value), "tick", Anchor::kEnd);
+  };
+  label(scale.y_low);
+  // Above the lowest value at round ones, the first with room for its label.
+  for (double i = std::floor(scale.y_low / step + 0.4) + 1; i * step <= scale.y_high * (1 + 1e-9); ++i) {
+    svg.line({scale.area.x, scale.y(i * step)}, {scale.area.right(), scale.y(i * step)}, "grid");
+    label(i * step);
   }
 }
 

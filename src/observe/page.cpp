@@ -104,7 +104,8 @@ void add_tiles(const RunReport& report, Page& page) {
                      "bit/s"));
   add_tile(page, "", "connections", short_count_text(report.connections.opened),
            count_text(report.records) + " flow records");
-  add_tile(page, "good", "max/mean load", ratio_text(report.balance.max_over_mean),
+  const bool better = report.balance.max_over_mean <= report.balance.static_max_over_mean;
+  add_tile(page, better ? "good" : "", "max/mean load", ratio_text(report.balance.max_over_mean),
            ratio_text(report.balance.static_max_over_mean) + " static hashing");
   add_tile(page, "", "bucket moves", count_text(report.balance.moves),
            fmt::format("in {} rebalances", count_text(report.balance.rebalances)));

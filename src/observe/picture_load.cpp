@@ -26,7 +26,7 @@ double end_seconds(const std::vector<BalanceSample>& samples) {
 
 // Both sides share it, so that they can be compared by eye.
 double busy_shown(const std::vector<BalanceSample>& samples) {
-  double greatest = 1;
+  double greatest = 0.05;
   for (const BalanceSample& sample : samples) {
     for (Side side : {Side::kStatic, Side::kRun}) {
       for (double busy : side_busy(sample, side)) greatest = std::max(greatest, busy);
