@@ -6,6 +6,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -29,7 +30,7 @@ struct ArenaOptions {
 
 // The average number of entries in an index group above which a table grows, and below which it shrinks.
 // Measured in bench/table.cpp: fewer cost memory, more cost a second cache miss in overflowing groups.
-inline constexpr std::uint32_t kGroupLoadMax = 6;
+inline constexpr std::uint32_t kGroupLoadMax = 7;
 inline constexpr std::uint32_t kGroupLoadMin = 2;
 
 // Key: trivially copyable, with ==. Value: default-constructible and destructible, neither of which throws.
@@ -64,12 +65,16 @@ class ConnectionArena {
     Result<base::ReservedMemory> index =
         base::ReservedMemory::reserve(std::size_t{groups} * sizeof(IndexGroup), options.pages);
     if (!index) return index.error();
+    Result<base::ReservedMemory> owners =
+        base::ReservedMemory::reserve(options.connections_max * sizeof(Owner), options.pages);
+    if (!owners) return owners.error();
     if (options.populate) {
       if (const Result<void> done = slots->populate(); !done) return done.error();
       if (const Result<void> done = index->populate(); !done) return done.error();
+      if (const Result<void> done = owners->populate(); !done) return done.error();
     }
     return std::unique_ptr<ConnectionArena>(
-        new ConnectionArena(options, groups, std::move(*slots), std::move(*index), hash));
+        new ConnectionArena(options, groups, std::move(*slots), std::move(*index), std::move(*owners), hash));
   }
 
   // [any] Slot to entry in constant time.
@@ -78,22 +83,41 @@ class ConnectionArena {
   IndexGroup* groups() const { return groups_; }
   const Hash& hash() const { return hash_; }
 
+  // [any] Which table a slot is in, by a number that no other table has. Relaxed throughout: a table asks
+  // only whether a slot is its own, and its own number is written only by its own thread.
+  std::uint32_t new_table_number() { return tables_attached_.fetch_add(1, std::memory_order_relaxed) + 1; }
+  std::uint32_t owner(SlotId slot) const { return owners_[slot.value()].load(std::memory_order_relaxed); }
+  void set_owner(SlotId slot, std::uint32_t table_number) {
+    owners_[slot.value()].store(table_number, std::memory_order_relaxed);
+  }
+  void prefetch_owner(SlotId slot) const { __builtin_prefetch(&owners_[slot.value()]); }
+
   // [any] Entries in tables and slots in workers' caches (a cache holds at most cache_slots()).
   std::uint32_t slots_taken() const { return slot_pool_.taken(); }
   std::uint32_t groups_taken() const { return group_pool_.taken(); }
   std::uint32_t cache_slots() const { return cache_slots_; }
   // The bound: address space, of which only what was touched is resident.
-  std::size_t bytes_reserved() const { return slot_memory_.size() + group_memory_.size(); }
+  std::size_t bytes_reserved() const {
+    return slot_memory_.size() + group_memory_.size() + owner_memory_.size();
+  }
+  // What a slot costs, and a group, with what is kept about them.
+  static constexpr std::size_t kSlotBytes = sizeof(Entry) + sizeof(std::atomic<std::uint32_t>);
+  static constexpr std::size_t kGroupBytes = sizeof(IndexGroup) + 1;
 
  private:
+  // 0: in no table.
+  using Owner = std::atomic<std::uint32_t>;
+  static_assert(sizeof(Owner) == 4 && Owner::is_always_lock_free);
   static_assert(sizeof(Entry) >= SlotPool::kSlotBytesMin && alignof(Entry) <= base::kCacheLine);
 
   ConnectionArena(const ArenaOptions& options, std::uint32_t groups, base::ReservedMemory slots,
-                  base::ReservedMemory index, Hash hash)
+                  base::ReservedMemory index, base::ReservedMemory owners, Hash hash)
       : slot_memory_(std::move(slots)),
         group_memory_(std::move(index)),
+        owner_memory_(std::move(owners)),
         entries_(reinterpret_cast<Entry*>(slot_memory_.data())),
         groups_(reinterpret_cast<IndexGroup*>(group_memory_.data())),
+        owners_(reinterpret_cast<Owner*>(owner_memory_.data())),
         hash_(hash),
         cache_slots_(cache_slots_for(options)),
         slot_pool_(slot_memory_.data(), sizeof(Entry), options.connections_max),
@@ -118,8 +142,11 @@ class ConnectionArena {
 
   base::ReservedMemory slot_memory_;
   base::ReservedMemory group_memory_;
+  base::ReservedMemory owner_memory_;
   Entry* const entries_;
   IndexGroup* const groups_;
+  Owner* const owners_;
+  std::atomic<std::uint32_t> tables_attached_{0};
   const Hash hash_;
   const std::uint32_t cache_slots_;
   SlotPool slot_pool_;

@@ -49,20 +49,17 @@ class alignas(base::kCacheLine) ConnectionTable {
   using Cache = typename Arena::Cache;
   using Entry = typename Arena::Entry;
 
-  struct Found {
-    SlotId slot = kNoSlot;
-    Value* value = nullptr;
-    explicit operator bool() const { return value != nullptr; }
-  };
-
-  // One lookup of a batch; `hash` is the arena's hash of the key.
+  // One lookup of a batch.
   struct Query {
     const ConnectionTable* table;
     const Key* key;
     std::uint64_t hash;
   };
 
-  ConnectionTable() { blocks_ = inline_blocks_.data(); }
+  ConnectionTable() {
+    blocks_ = inline_blocks_.data();
+    set_block(0, GroupPool::kNone);
+  }
   explicit ConnectionTable(Arena& arena) : ConnectionTable() { attach(arena); }
   ConnectionTable(const ConnectionTable&) = delete;
   ConnectionTable& operator=(const ConnectionTable&) = delete;
@@ -77,24 +74,26 @@ class alignas(base::kCacheLine) ConnectionTable {
   void attach(Arena& arena) {
     CHECK(arena_ == nullptr);
     arena_ = &arena;
+    number_ = arena.new_table_number();
   }
 
   std::uint32_t size() const { return size_; }
 
-  Found find(const Key& key, std::uint64_t hash) const;
+  // The value of a key, or nullptr. `hash` is the arena's hash of the key, here and below.
+  Value* find(const Key& key, std::uint64_t hash) const;
 
   // Looks up to kFindBatchMax keys up, of this or of several tables of one arena, so that their cache misses
   // overlap. out[i] answers queries[i].
-  static void find_batch(std::span<const Query> queries, std::span<Found> out);
+  static void find_batch(std::span<const Query> queries, std::span<Value*> out);
   void find_batch(std::span<const Key> keys, std::span<const std::uint64_t> hashes,
-                  std::span<Found> out) const;
+                  std::span<Value*> out) const;
 
   // Starts loading what find() reads first. Worth it some 100 ns before.
   void prefetch(std::uint64_t hash) const { __builtin_prefetch(home(hash)); }
 
-  // A new entry with a default value; the key must not be in the table. Nothing where the arena is used up or
+  // A new entry with a default value; the key must not be in the table. nullptr where the arena is used up or
   // the chain of this hash is full: then erase what victim() names and insert again.
-  Found insert(Cache& cache, const Key& key, std::uint64_t hash);
+  Value* insert(Cache& cache, const Key& key, std::uint64_t hash);
 
   // Ends an entry of this table. Must not be called from for_each().
   void erase(Cache& cache, SlotId slot);
@@ -114,6 +113,12 @@ class alignas(base::kCacheLine) ConnectionTable {
   // least-recently-used, as in Redis.
   template <typename GoesBefore>
   SlotId victim(std::uint64_t hash, std::uint32_t examine, GoesBefore&& goes_before);
+
+  // Whether this table has an entry in the slot. The slots of all tables are one set of numbers: once an
+  // entry ended, its slot may belong to another table and another thread. Whoever kept a slot for longer, as
+  // a timer wheel does, must ask before touching it.
+  bool holds(SlotId slot) const { return arena_->owner(slot) == number_; }
+  void prefetch_holds(SlotId slot) const { arena_->prefetch_owner(slot); }
 
   SlotId slot_of(const Value& value) const {
     return SlotId{static_cast<std::uint32_t>(entry_of(value) - arena_->entries())};
@@ -145,8 +150,9 @@ class alignas(base::kCacheLine) ConnectionTable {
   };
 
   static std::uint8_t tag_of(std::uint64_t hash) {
-    const auto tag = static_cast<std::uint8_t>(hash >> 56);
-    return tag == IndexGroup::kFree ? std::uint8_t{1} : tag;
+    static_assert(IndexGroup::kFree == 0);
+    const auto tag = static_cast<std::uint32_t>(hash >> 56);
+    return static_cast<std::uint8_t>(tag + (tag < 1));
   }
 
   static Entry* entry_of(const Value& value) {
@@ -166,29 +172,37 @@ class alignas(base::kCacheLine) ConnectionTable {
   // where that group does not exist yet.
   std::uint32_t home_number(std::uint64_t hash) const {
     const auto number = static_cast<std::uint32_t>(hash) & mask_;
-    return number < group_count_ ? number : number & (mask_ >> 1);
+    // A shift instead of a choice: a branch here would be mispredicted all the time.
+    return number & (mask_ >> static_cast<std::uint32_t>(number >= group_count_));
   }
   // An empty table has no block, and block 0 is then group 0 of the pool, which is empty.
-  IndexGroup* home(std::uint64_t hash) const { return group(home_number(hash)); }
+  std::uint32_t home_id(std::uint64_t hash) const { return group_id(home_number(hash)); }
+  IndexGroup* home(std::uint64_t hash) const { return pooled_group(home_id(hash)); }
 
-  // Blocks 4e to 4e+3 have 2^e groups each. In `number + 4`, e is the position of the leading bit less 2, the
-  // two bits behind the leading one say which of the four, and the rest is the place in the block.
-  static std::uint32_t block_of(std::uint32_t number, std::uint32_t& order) {
-    order = static_cast<std::uint32_t>(std::bit_width(number + 4)) - 3;
-    return 4 * order + ((number + 4) >> order) - 4;
+  // Blocks 4e to 4e+3 have 2^e groups each. In x = number + 4, e is the position of the leading bit less 2,
+  // the two bits behind the leading one say which of the four, and the rest is the place in the block.
+  struct BlockPlace {
+    std::uint32_t block;
+    std::uint32_t order;  // e
+  };
+  static BlockPlace block_of(std::uint32_t number) {
+    const std::uint32_t x = number + 4;
+    const auto order = static_cast<std::uint32_t>(__builtin_clz(x) ^ 31) - 2;  // x is never 0
+    return {4 * order + (x >> order) - 4, order};
   }
   static bool is_first_of_block(std::uint32_t number, std::uint32_t order) {
     return ((number + 4) & ((1u << order) - 1)) == 0;
   }
-  IndexGroup* group(std::uint32_t number) const {
-    std::uint32_t order;
-    const std::uint32_t block = block_of(number, order);
-    return pooled_group(blocks_[block] + ((number + 4) & ((1u << order) - 1)));
-  }
+  // blocks_ holds each block's first group less the x of that group: adding x gives the group.
+  std::uint32_t group_id(std::uint32_t number) const { return blocks_[block_of(number).block] + number + 4; }
+  IndexGroup* group(std::uint32_t number) const { return pooled_group(group_id(number)); }
+  static std::uint32_t first_x(std::uint32_t block) { return (4 + block % 4) << (block / 4); }
+  void set_block(std::uint32_t block, std::uint32_t first) { blocks_[block] = first - first_x(block); }
+  std::uint32_t block_at(std::uint32_t block) const { return blocks_[block] + first_x(block); }
   IndexGroup* pooled_group(std::uint32_t id) const { return arena_->groups() + id; }
 
   template <typename QueryAt>
-  static void find_staged(std::size_t count, QueryAt query_at, std::span<Found> out);
+  static void find_staged(std::size_t count, QueryAt query_at, std::span<Value*> out);
 
   bool link_entry(Cache& cache, std::uint64_t hash, SlotId slot);
   void unlink_entry(Cache& cache, std::uint64_t hash, SlotId slot);
@@ -221,13 +235,14 @@ class alignas(base::kCacheLine) ConnectionTable {
   static constexpr std::uint32_t kGroupsMax = 1u << 26;  // what kOrderMax of the pool allows
 
   Arena* arena_ = nullptr;
-  std::uint32_t* blocks_ = nullptr;  // first group of each block: inline_blocks_, or a block itself
-  std::uint32_t mask_ = 0;           // the least 2^k - 1 that is at least group_count_ - 1
+  std::uint32_t* blocks_;   // see group(): inline_blocks_, or directory_
+  std::uint32_t mask_ = 0;  // the least 2^k - 1 that is at least group_count_ - 1
   std::uint32_t group_count_ = 0;
   std::uint32_t size_ = 0;
   std::uint32_t hand_ = 0;  // the group that victim() examines next
   std::uint32_t entries_moved_ = 0;
-  std::uint32_t directory_ = GroupPool::kNone;  // the block that blocks_ points to
+  std::uint32_t number_ = 0;                    // in the arena's list of owners
+  std::uint32_t directory_ = GroupPool::kNone;  // a block of 2^kDirectoryOrder groups that holds blocks_
   std::array<std::uint32_t, kInlineBlocks> inline_blocks_{};
 };
 

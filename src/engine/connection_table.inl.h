@@ -12,29 +12,29 @@ namespace evenkeel::engine {
 // --- Lookup
 
 EVENKEEL_TABLE_TEMPLATE
-typename EVENKEEL_TABLE::Found EVENKEEL_TABLE::find(const Key& key, std::uint64_t hash) const {
+Value* EVENKEEL_TABLE::find(const Key& key, std::uint64_t hash) const {
   const std::uint8_t tag = tag_of(hash);
   const IndexGroup* group = home(hash);
   while (true) {
     for (std::uint32_t matches = group->match(tag); matches != 0; matches &= matches - 1) {
-      const SlotId slot{group->slots[static_cast<std::uint32_t>(std::countr_zero(matches))]};
-      Entry& entry = arena_->entry(slot);
-      if (entry.key == key) return {slot, &entry.value};
+      const auto at = static_cast<std::uint32_t>(std::countr_zero(matches));
+      Entry& entry = arena_->entry(SlotId{group->slots[at]});
+      if (entry.key == key) return &entry.value;
     }
-    if (group->next == GroupPool::kNone) return {};
+    if (group->next == GroupPool::kNone) return nullptr;
     group = pooled_group(group->next);
   }
 }
 
 EVENKEEL_TABLE_TEMPLATE
-void EVENKEEL_TABLE::find_batch(std::span<const Query> queries, std::span<Found> out) {
+void EVENKEEL_TABLE::find_batch(std::span<const Query> queries, std::span<Value*> out) {
   find_staged(
       queries.size(), [&](std::size_t i) -> const Query& { return queries[i]; }, out);
 }
 
 EVENKEEL_TABLE_TEMPLATE
 void EVENKEEL_TABLE::find_batch(std::span<const Key> keys, std::span<const std::uint64_t> hashes,
-                                std::span<Found> out) const {
+                                std::span<Value*> out) const {
   DCHECK(keys.size() == hashes.size());
   find_staged(
       keys.size(),
@@ -48,63 +48,66 @@ void EVENKEEL_TABLE::find_batch(std::span<const Key> keys, std::span<const std::
 // What is not settled by that (a false tag, one lookup in 50; a chain) is looked up again one by one.
 EVENKEEL_TABLE_TEMPLATE
 template <typename QueryAt>
-void EVENKEEL_TABLE::find_staged(std::size_t count, QueryAt query_at, std::span<Found> out) {
+void EVENKEEL_TABLE::find_staged(std::size_t count, QueryAt query_at, std::span<Value*> out) {
   DCHECK(count <= kFindBatchMax && out.size() >= count);
+  if (count == 0) return;
+  IndexGroup* const all_groups = query_at(0).table->arena_->groups();
+  Entry* const all_entries = query_at(0).table->arena_->entries();
   std::array<const IndexGroup*, kFindBatchMax> groups;
   for (std::size_t i = 0; i < count; ++i) {
     const Query& query = query_at(i);
-    groups[i] = query.table->home(query.hash);
+    groups[i] = all_groups + query.table->home_id(query.hash);
     __builtin_prefetch(groups[i]);
   }
-  std::array<std::uint32_t, kFindBatchMax> candidates;
+  std::array<Entry*, kFindBatchMax> candidates;
   for (std::size_t i = 0; i < count; ++i) {
     const Query& query = query_at(i);
     const std::uint32_t matches = groups[i]->match(tag_of(query.hash));
-    candidates[i] = kNoSlot.value();
+    candidates[i] = nullptr;
     if (matches != 0) [[likely]] {
-      candidates[i] = groups[i]->slots[static_cast<std::uint32_t>(std::countr_zero(matches))];
-      prefetch_entry(query.table->arena_->entries() + candidates[i]);
+      const auto at = static_cast<std::uint32_t>(std::countr_zero(matches));
+      candidates[i] = all_entries + groups[i]->slots[at];
+      prefetch_entry(candidates[i]);
     }
   }
   for (std::size_t i = 0; i < count; ++i) {
     const Query& query = query_at(i);
-    if (candidates[i] != kNoSlot.value()) [[likely]] {
-      Entry& entry = query.table->arena_->entries()[candidates[i]];
-      if (entry.key == *query.key) [[likely]] {
-        out[i] = {SlotId{candidates[i]}, &entry.value};
-        continue;
-      }
-    } else if (groups[i]->next == GroupPool::kNone) {
-      out[i] = {};
-      continue;
+    if (candidates[i] != nullptr && candidates[i]->key == *query.key) [[likely]] {
+      out[i] = &candidates[i]->value;
+    } else if (candidates[i] == nullptr && groups[i]->next == GroupPool::kNone) {
+      out[i] = nullptr;
+    } else {
+      out[i] = query.table->find(*query.key, query.hash);
     }
-    out[i] = query.table->find(*query.key, query.hash);
   }
 }
 
 // --- Insert and erase
 
 EVENKEEL_TABLE_TEMPLATE
-typename EVENKEEL_TABLE::Found EVENKEEL_TABLE::insert(Cache& cache, const Key& key, std::uint64_t hash) {
+Value* EVENKEEL_TABLE::insert(Cache& cache, const Key& key, std::uint64_t hash) {
   const SlotId slot = cache.slots().take();
-  if (slot == kNoSlot) return {};
+  if (slot == kNoSlot) return nullptr;
   if ((group_count_ == 0 && !append_group(cache)) || !link_entry(cache, hash, slot)) {
     cache.slots().give_back(slot);
-    return {};
+    return nullptr;
   }
   Entry& entry = arena_->entry(slot);
   std::construct_at(&entry.key, key);
   std::construct_at(&entry.value);
+  arena_->set_owner(slot, number_);
   ++size_;
   if (size_ > kGroupLoadMax * group_count_) grow(cache);
-  return {slot, &entry.value};
+  return &entry.value;
 }
 
 EVENKEEL_TABLE_TEMPLATE
 void EVENKEEL_TABLE::erase(Cache& cache, SlotId slot) {
+  CHECK(holds(slot));
   Entry& entry = arena_->entry(slot);
   unlink_entry(cache, arena_->hash()(entry.key), slot);
   std::destroy_at(&entry.value);
+  arena_->set_owner(slot, 0);
   cache.slots().give_back(slot);
   --size_;
   shrink(cache);
@@ -114,6 +117,7 @@ EVENKEEL_TABLE_TEMPLATE
 void EVENKEEL_TABLE::clear(Cache& cache) {
   for_each([&](SlotId slot, const Key&, Value& value) {
     std::destroy_at(&value);
+    arena_->set_owner(slot, 0);
     cache.slots().give_back(slot);
   });
   size_ = 0;
@@ -256,8 +260,7 @@ EVENKEEL_TABLE_TEMPLATE
 bool EVENKEEL_TABLE::append_group(Cache& cache) {
   const std::uint32_t number = group_count_;
   if (number == kGroupsMax) return false;
-  std::uint32_t order;
-  const std::uint32_t block = block_of(number, order);
+  const auto [block, order] = block_of(number);
   if (is_first_of_block(number, order)) {
     if (block == kInlineBlocks && !make_directory(cache)) return false;
     const std::uint32_t first = cache.groups().take(order);
@@ -265,7 +268,7 @@ bool EVENKEEL_TABLE::append_group(Cache& cache) {
       if (block == kInlineBlocks) drop_directory(cache);
       return false;
     }
-    blocks_[block] = first;
+    set_block(block, first);
   }
   set_group_count(number + 1);
   *group(number) = IndexGroup{};
@@ -276,11 +279,11 @@ bool EVENKEEL_TABLE::append_group(Cache& cache) {
 EVENKEEL_TABLE_TEMPLATE
 void EVENKEEL_TABLE::drop_last_group(Cache& cache) {
   const std::uint32_t number = group_count_ - 1;
-  std::uint32_t order;
-  const std::uint32_t block = block_of(number, order);
+  const auto [block, order] = block_of(number);
   set_group_count(number);
   if (!is_first_of_block(number, order)) return;
-  cache.groups().give_back(std::exchange(blocks_[block], GroupPool::kNone), order);
+  cache.groups().give_back(block_at(block), order);
+  set_block(block, GroupPool::kNone);
   if (block == kInlineBlocks) drop_directory(cache);
 }
 
@@ -376,23 +379,22 @@ void EVENKEEL_TABLE::for_chain(const IndexGroup* chain, Visit&& visit) const {
 EVENKEEL_TABLE_TEMPLATE
 template <typename GoesBefore>
 SlotId EVENKEEL_TABLE::victim(std::uint64_t hash, std::uint32_t examine, GoesBefore&& goes_before) {
-  Found best;
+  Value* best = nullptr;
   std::uint32_t examined = 0;
-  const auto examine_entry = [&](SlotId slot, Entry& entry) {
+  const auto examine_entry = [&](SlotId, Entry& entry) {
     ++examined;
-    if (!best || goes_before(std::as_const(entry.value), std::as_const(*best.value)))
-      best = {slot, &entry.value};
+    if (best == nullptr || goes_before(std::as_const(entry.value), std::as_const(*best))) best = &entry.value;
   };
   if (size_ == 0) return kNoSlot;
   if (chain_is_full(home(hash))) {
     for_chain(home(hash), examine_entry);
-    return best.slot;
+    return slot_of(*best);
   }
-  for (std::uint32_t turn = 0; turn < group_count_ && (examined < examine || !best); ++turn) {
+  for (std::uint32_t turn = 0; turn < group_count_ && (examined < examine || best == nullptr); ++turn) {
     if (hand_ >= group_count_) hand_ = 0;
     for_chain(group(hand_++), examine_entry);
   }
-  return best.slot;
+  return slot_of(*best);
 }
 
 #undef EVENKEEL_TABLE_TEMPLATE

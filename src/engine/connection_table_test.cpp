@@ -52,11 +52,11 @@ std::unique_ptr<Arena> make_arena(std::uint32_t connections_max, TestHash hash =
                     hash);
 }
 
-Table::Found insert(Table& table, Arena& arena, Arena::Cache& cache, std::uint64_t number) {
+TestValue* insert(Table& table, Arena& arena, Arena::Cache& cache, std::uint64_t number) {
   return table.insert(cache, key_of(number), arena.hash()(key_of(number)));
 }
 
-Table::Found find(const Table& table, const Arena& arena, std::uint64_t number) {
+TestValue* find(const Table& table, const Arena& arena, std::uint64_t number) {
   return table.find(key_of(number), arena.hash()(key_of(number)));
 }
 
@@ -79,9 +79,8 @@ void check_same(const Table& table, const Arena& arena, const Model& model) {
   });
   RC_ASSERT(visited == model.size());
   for (const auto& [number, slot] : model) {
-    const Table::Found found = find(table, arena, number);
-    RC_ASSERT(found.slot == slot);
-    RC_ASSERT(found.value == &table.value(slot));
+    const TestValue* found = find(table, arena, number);
+    RC_ASSERT(found == &table.value(slot));
   }
 }
 
@@ -89,19 +88,19 @@ void check_same(const Table& table, const Arena& arena, const Model& model) {
 void step(Table& table, Arena& arena, Arena::Cache& cache, Model& model, base::Random& random, bool growing) {
   const std::uint64_t number = random.below(growing ? 3'000 : 500);
   const auto known = model.find(number);
-  const Table::Found found = find(table, arena, number);
-  RC_ASSERT(static_cast<bool>(found) == (known != model.end()));
+  const TestValue* found = find(table, arena, number);
+  RC_ASSERT((found != nullptr) == (known != model.end()));
   if (known != model.end()) {
     if (growing && random.below(4) != 0) return;
     table.erase(cache, known->second);
     model.erase(known);
     RC_ASSERT(!find(table, arena, number));
   } else if (growing || random.below(4) == 0) {
-    const Table::Found made = insert(table, arena, cache, number);
+    TestValue* made = insert(table, arena, cache, number);
     if (!made) return;  // only where hashes collide; what must still hold is checked by the caller
-    RC_ASSERT(made.value->last_seen == 0u);
-    made.value->last_seen = number;
-    model[number] = made.slot;
+    RC_ASSERT(made->last_seen == 0u);
+    made->last_seen = number;
+    model[number] = table.slot_of(*made);
   }
 }
 
@@ -151,15 +150,33 @@ TEST(ConnectionTable, BatchFindsWhatSingleLookupsFind) {
         hashes.push_back(arena->hash()(key));
         queries.push_back({&tables[random.below(3)], &key, hashes.back()});
       }
-      std::vector<Table::Found> one(keys.size()), many(keys.size());
+      std::vector<TestValue*> one(keys.size()), many(keys.size());
       tables[1].find_batch(keys, hashes, one);
       Table::find_batch(queries, many);
       for (std::size_t i = 0; i < keys.size(); ++i) {
-        EXPECT_EQ(one[i].slot, tables[1].find(keys[i], hashes[i]).slot);
-        EXPECT_EQ(many[i].value, queries[i].table->find(keys[i], hashes[i]).value);
+        EXPECT_EQ(one[i], tables[1].find(keys[i], hashes[i]));
+        EXPECT_EQ(many[i], queries[i].table->find(keys[i], hashes[i]));
       }
     }
   }
+}
+
+TEST(ConnectionTable, HoldsExactlyTheSlotsOfItsEntries) {
+  const auto arena = make_arena(100);
+  Arena::Cache cache(*arena);
+  std::array<Table, 2> tables;
+  for (Table& table : tables) table.attach(*arena);
+  const SlotId slot = tables[0].slot_of(*insert(tables[0], *arena, cache, 1));
+  EXPECT_TRUE(tables[0].holds(slot));
+  EXPECT_FALSE(tables[1].holds(slot));
+  tables[0].erase(cache, slot);
+  EXPECT_FALSE(tables[0].holds(slot));
+  const SlotId again = tables[1].slot_of(*insert(tables[1], *arena, cache, 2));
+  ASSERT_EQ(again, slot);
+  EXPECT_TRUE(tables[1].holds(slot));
+  EXPECT_FALSE(tables[0].holds(slot));
+  tables[1].clear(cache);
+  EXPECT_FALSE(tables[1].holds(slot));
 }
 
 // --- Bounds
@@ -176,7 +193,7 @@ TEST(ConnectionTable, NoInsertOrEraseMovesMoreThan64Entries) {
     };
     std::vector<SlotId> slots;
     for (std::uint64_t i = 0; i < 300'000; ++i) {
-      if (const Table::Found made = insert(table, *arena, cache, i)) slots.push_back(made.slot);
+      if (TestValue* made = insert(table, *arena, cache, i)) slots.push_back(table.slot_of(*made));
       note();
     }
     for (const SlotId slot : slots) {
@@ -195,11 +212,11 @@ TEST(ConnectionTable, ValuesStayWhereTheyAreWhileTheTableGrowsAndShrinks) {
   const auto arena = make_arena(50'000);
   Arena::Cache cache(*arena);
   Table table(*arena);
-  const Table::Found first = insert(table, *arena, cache, 0);
+  const TestValue* first = insert(table, *arena, cache, 0);
   for (std::uint64_t i = 1; i < 50'000; ++i) ASSERT_TRUE(insert(table, *arena, cache, i));
-  EXPECT_EQ(find(table, *arena, 0).value, first.value);
-  for (std::uint64_t i = 1; i < 50'000; ++i) table.erase(cache, find(table, *arena, i).slot);
-  EXPECT_EQ(find(table, *arena, 0).value, first.value);
+  EXPECT_EQ(find(table, *arena, 0), first);
+  for (std::uint64_t i = 1; i < 50'000; ++i) table.erase(cache, table.slot_of(*find(table, *arena, i)));
+  EXPECT_EQ(find(table, *arena, 0), first);
   EXPECT_EQ(table.groups(), 1u);
 }
 
@@ -214,8 +231,8 @@ TEST(ConnectionTable, AConnectionCostsAtMost96Bytes) {
       for (std::uint64_t i = 0; i < connections; ++i) {
         ASSERT_TRUE(insert(all[i * tables / connections], *arena, cache, i));
       }
-      const double bytes = static_cast<double>(arena->slots_taken()) * sizeof(Arena::Entry) +
-                           static_cast<double>(arena->groups_taken()) * sizeof(IndexGroup) +
+      const double bytes = static_cast<double>(arena->slots_taken()) * Arena::kSlotBytes +
+                           static_cast<double>(arena->groups_taken()) * Arena::kGroupBytes +
                            static_cast<double>(tables * sizeof(Table));
       EXPECT_LE(bytes / connections, 96.0) << tables << " tables, " << connections << " connections";
     }
@@ -264,8 +281,8 @@ TEST(ConnectionTable, AnExhaustedArenaRefusesAndServesAgainAfterAnEviction) {
   Table table(*arena);
   std::set<std::uint64_t> live;
   for (std::uint64_t i = 0; i < 5'000; ++i) {
-    Table::Found made = insert(table, *arena, cache, i);
-    EXPECT_EQ(static_cast<bool>(made), i < 100);
+    TestValue* made = insert(table, *arena, cache, i);
+    EXPECT_EQ(made != nullptr, i < 100);
     if (!made) {
       const SlotId victim = table.victim(arena->hash()(key_of(i)), 8, idle_longer);
       ASSERT_NE(victim, kNoSlot);
@@ -274,7 +291,7 @@ TEST(ConnectionTable, AnExhaustedArenaRefusesAndServesAgainAfterAnEviction) {
       made = insert(table, *arena, cache, i);
       ASSERT_TRUE(made);
     }
-    made.value->last_seen = i;
+    made->last_seen = i;
     live.insert(i);
   }
   EXPECT_EQ(table.size(), 100u);
@@ -286,9 +303,9 @@ TEST(ConnectionTable, EqualHashesAreRefusedAtTheEndOfTheChainAndTheVictimMakesRo
   Arena::Cache cache(*arena);
   Table table(*arena);
   for (std::uint64_t i = 0; i < kMovesMax; ++i) {
-    const Table::Found made = insert(table, *arena, cache, i);
+    TestValue* made = insert(table, *arena, cache, i);
     ASSERT_TRUE(made);
-    made.value->last_seen = (i + 30) % kMovesMax;
+    made->last_seen = (i + 30) % kMovesMax;
   }
   EXPECT_FALSE(insert(table, *arena, cache, 1'000));
   const SlotId victim = table.victim(0, 1, idle_longer);
@@ -302,7 +319,7 @@ TEST(ConnectionTable, TheVictimIsTheLongestIdleOfThoseExaminedAndTheHandReachesA
   Arena::Cache cache(*arena);
   Table table(*arena);
   EXPECT_EQ(table.victim(0, 8, idle_longer), kNoSlot);
-  for (std::uint64_t i = 0; i < 2'000; ++i) insert(table, *arena, cache, i).value->last_seen = i;
+  for (std::uint64_t i = 0; i < 2'000; ++i) insert(table, *arena, cache, i)->last_seen = i;
   EXPECT_EQ(table.value(table.victim(0, 10'000, idle_longer)).last_seen, 0u);
   std::set<std::uint64_t> examined;
   for (int call = 0; call < 2'000; ++call) {
@@ -337,7 +354,7 @@ TEST(ConnectionTable, EveryValueIsDestroyedOnce) {
       cleared.insert(cache, key_of(i), arena.hash()(key_of(i)));
       dropped.insert(cache, key_of(i), arena.hash()(key_of(i)));
     }
-    dropped.erase(cache, dropped.find(key_of(7), arena.hash()(key_of(7))).slot);
+    dropped.erase(cache, dropped.slot_of(*dropped.find(key_of(7), arena.hash()(key_of(7)))));
     EXPECT_EQ(Counted::live, 799);
   }
   EXPECT_EQ(Counted::live, 400);
@@ -367,13 +384,12 @@ TEST(ConnectionTable, TablesMoveBetweenThreadsWithWhatTheyHold) {
         Table& table = tables[t];
         for (int i = 0; i < 50; ++i) {
           const std::uint64_t number = random.below(3'000);
-          const Table::Found found = find(table, *arena, number);
+          const TestValue* found = find(table, *arena, number);
           if (!found) {
-            if (const Table::Found made = insert(table, *arena, cache, number))
-              made.value->last_seen = number;
+            if (TestValue* made = insert(table, *arena, cache, number)) made->last_seen = number;
           } else {
-            EXPECT_EQ(found.value->last_seen, number);
-            table.erase(cache, found.slot);
+            EXPECT_EQ(found->last_seen, number);
+            table.erase(cache, table.slot_of(*found));
           }
         }
         turn[t].store(mine + 1, std::memory_order_release);

@@ -99,7 +99,7 @@ class Worker {
   static constexpr std::size_t kAwaitedUsually =
       64;  // more, when nearly all buckets move at once, may allocate
 
-  using Found = typename Connections<State>::Found;
+  using Found = Connection<State>*;  // nullptr: not in the table
   static constexpr std::uint32_t kEvictionSample =
       16;  // connections of which the one idle longest is evicted
 
@@ -117,7 +117,7 @@ class Worker {
   Found open(Bucket<State>& bucket, const Packet& packet, std::uint64_t hash);
   bool make_room(Bucket<State>& bucket, std::uint64_t hash);
   bool evict_from(Bucket<State>& bucket, std::uint64_t hash);
-  void close(Bucket<State>& bucket, Found found, CloseReason reason, std::int64_t now_ns);
+  void close(Bucket<State>& bucket, Connection<State>& connection, CloseReason reason, std::int64_t now_ns);
   void close_bucket(Bucket<State>& bucket, std::int64_t now_ns);
   void count_close(CloseReason reason);
 
@@ -290,17 +290,17 @@ void Worker<H, Clock>::look_up(std::span<Packet* const> packets, std::span<std::
 template <Handler H, base::TickClock Clock>
 bool Worker<H, Clock>::deliver(Bucket<State>& bucket, const Packet& packet, std::uint64_t hash, Found found) {
   if (tables_changed_) found = bucket.connections.find(packet.key, hash);
-  if (found && found.value->over_before(packet)) {
-    close(bucket, found, found.value->ended ? CloseReason::kEnded : CloseReason::kIdle, packet.now_ns);
-    found = {};
+  if (found != nullptr && found->over_before(packet)) {
+    close(bucket, *found, found->ended ? CloseReason::kEnded : CloseReason::kIdle, packet.now_ns);
+    found = nullptr;
   }
-  if (!found) found = open(bucket, packet, hash);
-  if (!found) {
+  if (found == nullptr) found = open(bucket, packet, hash);
+  if (found == nullptr) {
     around_.meters.dropped[static_cast<std::size_t>(meter::DropReason::kConnectionLimit)].increment();
     return false;
   }
-  handler_.packet(*found.value, packet);
-  found.value->advance(packet, around_.lifetimes);
+  handler_.packet(*found, packet);
+  found->advance(packet, around_.lifetimes);
   return true;
 }
 
@@ -308,10 +308,11 @@ template <Handler H, base::TickClock Clock>
 auto Worker<H, Clock>::open(Bucket<State>& bucket, const Packet& packet, std::uint64_t hash) -> Found {
   tables_changed_ = true;
   Found found = bucket.connections.insert(cache_, packet.key, hash);
-  if (!found && make_room(bucket, hash)) found = bucket.connections.insert(cache_, packet.key, hash);
-  if (!found) return found;
-  found.value->forward_reversed = packet.reversed();
-  handler_.open(*found.value, packet);
+  if (found == nullptr && make_room(bucket, hash))
+    found = bucket.connections.insert(cache_, packet.key, hash);
+  if (found == nullptr) return found;
+  found->forward_reversed = packet.reversed();
+  handler_.open(*found, packet);
   around_.meters.connections_opened.increment();
   return found;
 }
@@ -335,16 +336,17 @@ bool Worker<H, Clock>::evict_from(Bucket<State>& bucket, std::uint64_t hash) {
   const SlotId slot = connections.victim(
       hash, kEvictionSample, [](const auto& a, const auto& b) { return a.expires_ns < b.expires_ns; });
   if (slot == kNoSlot) return false;
-  close(bucket, {slot, &connections.value(slot)}, CloseReason::kEvicted, connections.value(slot).expires_ns);
+  close(bucket, connections.value(slot), CloseReason::kEvicted, connections.value(slot).expires_ns);
   return true;
 }
 
 template <Handler H, base::TickClock Clock>
-void Worker<H, Clock>::close(Bucket<State>& bucket, Found found, CloseReason reason, std::int64_t now_ns) {
+void Worker<H, Clock>::close(Bucket<State>& bucket, Connection<State>& connection, CloseReason reason,
+                             std::int64_t now_ns) {
   tables_changed_ = true;
   count_close(reason);
-  handler_.close(bucket.connections.key(found.slot), *found.value, reason, now_ns);
-  bucket.connections.erase(cache_, found.slot);
+  handler_.close(bucket.connections.key_of(connection), connection, reason, now_ns);
+  bucket.connections.erase(cache_, bucket.connections.slot_of(connection));
 }
 
 template <Handler H, base::TickClock Clock>
