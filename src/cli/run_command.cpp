@@ -16,6 +16,7 @@
 #include "cli/commands.h"
 #include "evenkeel/ids.h"
 #include "observe/page.h"
+#include "observe/picture.h"
 #include "observe/progress.h"
 #include "observe/report_json.h"
 #include "observe/report_table.h"
@@ -127,7 +128,9 @@ void add_options(CLI::App& command, RunArguments& arguments) {
       ->type_name("NAME");
   command.add_option("--report", arguments.report_path, "write the report as JSON to FILE")
       ->type_name("FILE");
-  command.add_option("--html", arguments.html_path, "write the report as one page with pictures to FILE")
+  command
+      .add_option("--html", arguments.html_path,
+                  "write the report as one page with pictures to FILE; FILE.svg: the picture alone")
       ->type_name("FILE");
   command.add_flag("--json", arguments.json, "print the report as JSON instead of a table");
   command.add_option("--seed", arguments.seed, "of generated traffic")->capture_default_str()->type_name("N");
@@ -208,17 +211,25 @@ Result<runtime::MeterRunOptions> to_options(const RunArguments& arguments) {
   return options;
 }
 
+// The page; or, for a name that asks for it, the picture alone, to be put into another document.
+std::string page_or_picture(const std::string& path, const observe::RunReport& report) {
+  return path.ends_with(".svg") ? observe::summary_picture(report) : observe::report_page(report);
+}
+
 Result<void> write_report(const RunArguments& arguments, const observe::RunReport& report) {
   if (!arguments.report_path.empty()) {
     if (auto done = base::write_file(arguments.report_path, observe::report_json(report)); !done) return done;
   }
   if (!arguments.html_path.empty()) {
-    if (auto done = base::write_file(arguments.html_path, observe::report_page(report)); !done) return done;
+    if (auto done = base::write_file(arguments.html_path, page_or_picture(arguments.html_path, report));
+        !done)
+      return done;
   }
   if (arguments.json) return base::write_file("-", observe::report_json(report));
   // Records on standard output are for a program: the table then goes where people look.
   const int descriptor = arguments.flows == "-" ? STDERR_FILENO : STDOUT_FILENO;
-  const std::string table = observe::report_table(report, observe::wants_colour(descriptor));
+  std::string table = observe::report_table(report, observe::wants_colour(descriptor));
+  if (!arguments.html_path.empty()) table += fmt::format("\npage: {}\n", arguments.html_path);
   if (descriptor == STDOUT_FILENO) return base::write_file("-", table);
   std::fputs(table.c_str(), stderr);
   return {};
