@@ -15,7 +15,7 @@ GroupChoice::GroupChoice(const Profile& profile, std::uint32_t connections) : ti
 
 void GroupChoice::add(const GroupShape& shape, std::uint32_t connections) {
   const auto all = static_cast<std::uint32_t>(std::lround(shape.connection_share * connections));
-  const std::uint32_t parts = std::clamp(all, 1u, shape.parts);
+  const std::uint32_t parts = shape.connection_share > 0 ? std::clamp(all, 1u, shape.parts) : shape.parts;
   const auto zipf = [&shape](std::uint32_t part) { return std::pow(part + 1.0, -shape.zipf); };
   double sum = 0;
   for (std::uint32_t part = 0; part < parts; ++part) sum += zipf(part);

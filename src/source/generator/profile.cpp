@@ -35,17 +35,17 @@ constexpr GroupShape kMiceGroups[] = {
     {.connection_share = 1, .packet_share = 1, .sizes = SizeDistribution(kDataMiningSmall)}};
 
 constexpr GroupShape kElephantsGroups[] = {
-    {.connection_share = 0.0008,
+    {.connection_share = 0,
      .packet_share = 0.8,
      .sizes = SizeDistribution(kDataMiningLarge),
      .train_packets = 16,
      .parts = 16,
      .zipf = 1},
-    {.connection_share = 0.9992, .packet_share = 0.2, .sizes = SizeDistribution(kDataMiningSmall)}};
+    {.connection_share = 1, .packet_share = 0.2, .sizes = SizeDistribution(kDataMiningSmall)}};
 
 // A tenth of the connections carries nine tenths of the traffic: Fang and Peterson, "Inter-AS traffic
-// patterns and their implications", GLOBECOM 1999 (9 % of flows, 90.7 % of bytes); the heaviest by Zipf's
-// law.
+// patterns and their implications", GLOBECOM 1999 (the top 9 % of flows between networks: 86.7 % of the
+// packets); the heaviest by Zipf's law.
 constexpr GroupShape kCampusGroups[] = {
     {.connection_share = 0.002,
      .packet_share = 0.3,

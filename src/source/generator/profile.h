@@ -15,7 +15,7 @@
 namespace evenkeel::source {
 
 struct GroupShape {
-  double connection_share = 0;  // of the profile's connections; at least one in each part
+  double connection_share = 0;  // of the profile's connections; 0: one in each part
   double packet_share = 0;
   SizeDistribution sizes;
   // Packets that a connection sends in one go, on average (packet trains: Jain and Routhier, 1986).

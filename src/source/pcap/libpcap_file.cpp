@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -23,6 +22,15 @@ Result<PcapHandle> open_stream(FILE* file, const std::string& name) {
   std::fclose(file);
   return runtime_error(fmt::format(
       "{} is not a capture that can be read ({}); a pcap or pcapng file is needed", name, reason.data()));
+}
+
+// True when stdio holds bytes that libpcap has not taken. Where the C library does not tell, it may.
+bool has_buffered([[maybe_unused]] const FILE* stream) {
+#ifdef __GLIBC__
+  return stream->_IO_read_ptr < stream->_IO_read_end;
+#else
+  return true;
+#endif
 }
 
 }  // namespace
@@ -62,30 +70,22 @@ Result<PcapHandle> validate_classic_header(std::span<const std::uint8_t> header,
   return open_stream(::fmemopen(const_cast<std::uint8_t*>(header.data()), header.size(), "rb"), name);
 }
 
-LibpcapFile::LibpcapFile(ByteInput input) : input_(std::move(input)), buffer_(kBufferBytes) {}
+LibpcapFile::LibpcapFile(ByteInput input) : input_(std::move(input)) {}
 
 Result<std::unique_ptr<LibpcapFile>> LibpcapFile::open(ByteInput input) {
   std::unique_ptr<LibpcapFile> file(new LibpcapFile(std::move(input)));
-  FILE* stream = ::fopencookie(file.get(), "rb", {&read_cookie, nullptr, nullptr, nullptr});
-  if (stream != nullptr) std::setvbuf(stream, nullptr, _IONBF, 0);
-  auto handle = open_stream(stream, file->input_.name());
+  file->stream_ = ::fopencookie(file.get(), "rb", {&read_cookie, nullptr, nullptr, nullptr});
+  if (file->stream_ != nullptr) std::setvbuf(file->stream_, nullptr, _IOFBF, kBufferBytes);
+  auto handle = open_stream(file->stream_, file->input_.name());
   if (!handle) return handle.error();
   file->handle_ = std::move(*handle);
   return file;
 }
 
+bool LibpcapFile::ready() const { return has_buffered(stream_) || input_.ready(); }
+
 ssize_t LibpcapFile::read_cookie(void* self, char* to, size_t bytes) {
-  auto& file = *static_cast<LibpcapFile*>(self);
-  if (file.buffer_begin_ == file.buffer_end_) {
-    const std::ptrdiff_t got = file.input_.read(file.buffer_.data(), file.buffer_.size());
-    if (got <= 0) return got;
-    file.buffer_begin_ = 0;
-    file.buffer_end_ = static_cast<std::size_t>(got);
-  }
-  const std::size_t copied = std::min(bytes, file.buffer_end_ - file.buffer_begin_);
-  std::memcpy(to, file.buffer_.data() + file.buffer_begin_, copied);
-  file.buffer_begin_ += copied;
-  return static_cast<ssize_t>(copied);
+  return static_cast<LibpcapFile*>(self)->input_.read(to, bytes);
 }
 
 }  // namespace evenkeel::source

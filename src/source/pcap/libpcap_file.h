@@ -11,7 +11,6 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "evenkeel/packet.h"
 #include "evenkeel/result.h"
@@ -42,17 +41,16 @@ class LibpcapFile {
   pcap_t* handle() { return handle_.get(); }
   const ByteInput& input() const { return input_; }
 
-  // True when next() will not wait for a slow pipe, but perhaps for the rest of a packet.
-  bool ready() const { return buffer_begin_ < buffer_end_ || input_.ready(); }
+  // False when the next packet would have to be waited for. True says less: the rest of a packet may be on
+  // its way.
+  bool ready() const;
 
  private:
   explicit LibpcapFile(ByteInput input);
   static ssize_t read_cookie(void* self, char* to, size_t bytes);
 
   ByteInput input_;
-  std::vector<std::uint8_t> buffer_;  // stdio's own is off, so that ready() knows what is buffered
-  std::size_t buffer_begin_ = 0;
-  std::size_t buffer_end_ = 0;
+  FILE* stream_ = nullptr;  // of handle_, over input_
   PcapHandle handle_;
 };
 
