@@ -19,12 +19,21 @@ Word load(const void* from) {
   return word;
 }
 
-// Windows of `bits` bits of the key from bit `position` on, first bit highest.
-std::uint64_t key_window(std::span<const std::uint8_t> key, std::size_t position, int bits) {
+bool key_bit(std::span<const std::uint8_t> key, std::size_t position) {
+  return ((key[position / 8] >> (7 - position % 8)) & 1) != 0;
+}
+
+// The 32 bits of the key from `position` on, first bit highest: what a 1 at this place of the input adds.
+std::uint32_t key_word(std::span<const std::uint8_t> key, std::size_t position) {
+  std::uint32_t word = 0;
+  for (std::size_t i = 0; i < 32; ++i) word = word << 1 | (key_bit(key, position + i) ? 1u : 0u);
+  return word;
+}
+
+// The 64 bits of the key from `position` on, first bit lowest.
+std::uint64_t key_window(std::span<const std::uint8_t> key, std::size_t position) {
   std::uint64_t window = 0;
-  for (int i = 0; i < bits; ++i, ++position) {
-    window = window << 1 | ((key[position / 8] >> (7 - position % 8)) & 1u);
-  }
+  for (std::size_t i = 0; i < 64; ++i) window |= std::uint64_t{key_bit(key, position + i)} << i;
   return window;
 }
 
@@ -41,39 +50,51 @@ std::array<std::uint32_t, 256> byte_table(std::span<const std::uint8_t> key, std
   std::array<std::uint32_t, 256> table{};
   for (std::size_t value = 0; value < table.size(); ++value) {
     for (std::size_t bit = 0; bit < 8; ++bit) {
-      if ((value >> (7 - bit)) & 1)
-        table[value] ^= static_cast<std::uint32_t>(key_window(key, byte * 8 + bit, 32));
+      if ((value >> (7 - bit)) & 1) table[value] ^= key_word(key, byte * 8 + bit);
     }
   }
   return table;
 }
 
-// The bytes that a network card hashes: source and destination address, source and destination port.
+// What a network card hashes, in its order: source and destination address, source and destination port.
 struct Input {
-  std::array<std::uint8_t, kHashInputMax> bytes;
-  std::size_t size;
+  const std::uint8_t* source;
+  const std::uint8_t* destination;
+  const std::uint8_t* source_port;
+  const std::uint8_t* destination_port;
 };
 
-Input input_of(const Packet& packet) {
-  Input input;
-  const std::size_t address = packet.key.ip_version == 4 ? 4 : 16;
-  const bool reversed = packet.reversed();
-  const auto& key = packet.key;
-  std::memcpy(input.bytes.data(), (reversed ? key.high_address : key.low_address).data(), address);
-  std::memcpy(input.bytes.data() + address, (reversed ? key.low_address : key.high_address).data(), address);
-  std::memcpy(input.bytes.data() + 2 * address, (reversed ? key.high_port : key.low_port).data(), 2);
-  std::memcpy(input.bytes.data() + 2 * address + 2, (reversed ? key.low_port : key.high_port).data(), 2);
-  input.size = 2 * address + 4;
-  return input;
+Input input_of(const ConnectionKey& key, bool reversed) {
+  const Input forward{key.low_address.data(), key.high_address.data(), key.low_port.data(),
+                      key.high_port.data()};
+  if (!reversed) return forward;
+  return {forward.destination, forward.source, forward.destination_port, forward.source_port};
+}
+
+using ByteTable = std::array<std::uint32_t, 256>;
+
+template <std::size_t Size>
+std::uint32_t look_up(const ByteTable* tables, const std::uint8_t* bytes) {
+  std::uint32_t hash = 0;
+  for (std::size_t i = 0; i < Size; ++i) hash ^= tables[i][bytes[i]];
+  return hash;
+}
+
+template <std::size_t AddressSize>
+std::uint32_t look_up_all(const ByteTable* tables, const Input& input) {
+  const ByteTable* const ports = tables + 2 * AddressSize;
+  return look_up<AddressSize>(tables, input.source) ^
+         look_up<AddressSize>(tables + AddressSize, input.destination) ^
+         look_up<2>(ports, input.source_port) ^ look_up<2>(ports + 2, input.destination_port);
 }
 
 // Portable: one table look-up for each byte.
 void toeplitz_tables(const HashState& state, std::span<Packet* const> packets) {
+  const ByteTable* const tables = state.byte_tables.data();
   for (Packet* packet : packets) {
-    const Input input = input_of(*packet);
-    std::uint32_t hash = 0;
-    for (std::size_t i = 0; i < input.size; ++i) hash ^= state.byte_tables[i][input.bytes[i]];
-    packet->hash = hash;
+    const Input input = input_of(packet->key, packet->reversed());
+    packet->hash =
+        packet->key.ip_version == 4 ? look_up_all<4>(tables, input) : look_up_all<16>(tables, input);
   }
 }
 
@@ -110,31 +131,39 @@ constexpr std::array<std::uint32_t, 256> crc32c_table() {
   return table;
 }
 
+std::uint32_t add_to_crc32c(std::uint32_t crc, const std::uint8_t* bytes, std::size_t size) {
+  static constexpr auto kTable = crc32c_table();
+  for (std::size_t i = 0; i < size; ++i) crc = crc >> 8 ^ kTable[(crc ^ bytes[i]) & 255];
+  return crc;
+}
+
 // Portable. The key's own order of endpoints: both directions have the same bytes.
 void crc32c_tables(const HashState&, std::span<Packet* const> packets) {
-  static constexpr auto kTable = crc32c_table();
   for (Packet* packet : packets) {
-    Packet forward;
-    forward.key = packet->key;
-    const Input input = input_of(forward);
-    std::uint32_t crc = ~0u;
-    for (std::size_t i = 0; i < input.size; ++i) crc = crc >> 8 ^ kTable[(crc ^ input.bytes[i]) & 255];
-    packet->hash = ~crc;
+    const Input input = input_of(packet->key, false);
+    const std::size_t address = packet->key.ip_version == 4 ? 4 : 16;
+    std::uint32_t crc = add_to_crc32c(~0u, input.source, address);
+    crc = add_to_crc32c(crc, input.destination, address);
+    packet->hash = ~add_to_crc32c(add_to_crc32c(crc, input.source_port, 2), input.destination_port, 2);
   }
 }
 
 #if defined(__x86_64__)
 
-#define EVENKEEL_CLMUL __attribute__((target("pclmul,sse4.2")))
+// AVX only for its instructions of three operands; every processor but the first with pclmul has it.
+#define EVENKEEL_CLMUL __attribute__((target("pclmul,avx")))
 
-// The Toeplitz hash of a 32-bit word is the middle of its carry-less product with the 64 bits of the key that
-// it meets, when the word's first bit stands lowest. Loaded as little-endian, bytes stand in that order
-// already; the bits within each must be turned around.
-EVENKEEL_CLMUL inline __m128i reverse_bits_of_bytes(__m128i bytes) {
+// The Toeplitz hash of a 32-bit word x is the middle (bits 31 to 62) of its carry-less product with the 64
+// bits of the key that it meets, where x has its first bit highest and the key its first bit lowest: bit 31+j
+// is then the sum of all x_i * key_(i+j). It comes out with its first bit lowest, so results are turned
+// around, four at a time.
+EVENKEEL_CLMUL inline __m128i reverse_bits_of_words(__m128i words) {
   const __m128i low_nibbles = _mm_set1_epi8(0x0f);
+  const __m128i bytes_reversed = _mm_setr_epi8(3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12);
   const __m128i of_low =
       _mm_setr_epi8(0, -128, 64, -64, 32, -96, 96, -32, 16, -112, 80, -48, 48, -80, 112, -16);
   const __m128i of_high = _mm_setr_epi8(0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15);
+  const __m128i bytes = _mm_shuffle_epi8(words, bytes_reversed);
   const __m128i low = _mm_and_si128(bytes, low_nibbles);
   const __m128i high = _mm_and_si128(_mm_srli_epi16(bytes, 4), low_nibbles);
   return _mm_or_si128(_mm_shuffle_epi8(of_low, low), _mm_shuffle_epi8(of_high, high));
@@ -150,24 +179,26 @@ EVENKEEL_CLMUL inline __m128i windows_at(const HashState& state, std::size_t wor
   return _mm_loadu_si128(reinterpret_cast<const __m128i*>(&state.windows[word]));
 }
 
-EVENKEEL_CLMUL inline std::uint32_t middle(__m128i product) {
-  return static_cast<std::uint32_t>(static_cast<std::uint64_t>(_mm_cvtsi128_si64(product)) >> 32);
+EVENKEEL_CLMUL inline __m128i load_words(const void* from) {
+  return _mm_loadu_si128(static_cast<const __m128i*>(from));
 }
 
-// Source port, destination port.
-inline std::uint32_t own_ports(const ConnectionKey& key, bool reversed) {
-  const auto ports = load<std::uint32_t>(key.low_port.data());
-  return reversed ? ports << 16 | ports >> 16 : ports;
+// From low address, high address, low port, high port to words in the packet's own direction, each with its
+// first bit highest. The second order is that of reversed packets.
+alignas(16) constexpr std::int8_t kOwnOrder[2][16] = {
+    {3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, -1, -1, -1, -1},
+    {7, 6, 5, 4, 3, 2, 1, 0, 9, 8, 11, 10, -1, -1, -1, -1},
+};
+
+EVENKEEL_CLMUL inline __m128i own_words(const ConnectionKey& key, bool reversed) {
+  __m128i words = _mm_cvtsi32_si128(load<int>(key.low_address.data()));
+  words = _mm_insert_epi32(words, load<int>(key.high_address.data()), 1);
+  words = _mm_insert_epi32(words, load<int>(key.low_port.data()), 2);
+  return _mm_shuffle_epi8(words, load_words(kOwnOrder[reversed ? 1 : 0]));
 }
 
 EVENKEEL_CLMUL inline __m128i product_ipv4(const HashState& state, const ConnectionKey& key, bool reversed) {
-  const auto low = load<std::uint32_t>(key.low_address.data());
-  const auto high = load<std::uint32_t>(key.high_address.data());
-  const std::uint64_t addresses =
-      reversed ? std::uint64_t{low} << 32 | high : std::uint64_t{high} << 32 | low;
-  const __m128i input = _mm_insert_epi32(_mm_cvtsi64_si128(static_cast<long long>(addresses)),
-                                         static_cast<int>(own_ports(key, reversed)), 2);
-  const __m128i words = reverse_bits_of_bytes(input);
+  const __m128i words = own_words(key, reversed);
   const __m128i ports = _mm_srli_si128(words, 8);
   return _mm_xor_si128(multiply_two(words, windows_at(state, 0)),
                        _mm_clmulepi64_si128(ports, windows_at(state, 2), 0x00));
@@ -175,27 +206,45 @@ EVENKEEL_CLMUL inline __m128i product_ipv4(const HashState& state, const Connect
 
 EVENKEEL_CLMUL inline __m128i product_address(const HashState& state, const std::uint8_t* address,
                                               std::size_t word) {
-  const __m128i words = reverse_bits_of_bytes(_mm_loadu_si128(reinterpret_cast<const __m128i*>(address)));
+  const __m128i first_bits_high = _mm_setr_epi8(3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12);
+  const __m128i words = _mm_shuffle_epi8(load_words(address), first_bits_high);
   return _mm_xor_si128(multiply_two(words, windows_at(state, word)),
                        multiply_two(_mm_srli_si128(words, 8), windows_at(state, word + 2)));
 }
 
-EVENKEEL_CLMUL inline __m128i product_ipv6(const HashState& state, const ConnectionKey& key, bool reversed) {
-  const auto& source = reversed ? key.high_address : key.low_address;
-  const auto& destination = reversed ? key.low_address : key.high_address;
-  const __m128i ports = reverse_bits_of_bytes(_mm_cvtsi32_si128(static_cast<int>(own_ports(key, reversed))));
+EVENKEEL_CLMUL __m128i product_ipv6(const HashState& state, const ConnectionKey& key, bool reversed) {
+  const Input input = input_of(key, reversed);
+  const __m128i ports = _mm_srli_si128(own_words(key, reversed), 8);
   const __m128i window = _mm_cvtsi64_si128(static_cast<long long>(state.windows[8]));
   const __m128i addresses =
-      _mm_xor_si128(product_address(state, source.data(), 0), product_address(state, destination.data(), 4));
+      _mm_xor_si128(product_address(state, input.source, 0), product_address(state, input.destination, 4));
   return _mm_xor_si128(addresses, _mm_clmulepi64_si128(ports, window, 0x00));
 }
 
+// The middle of the product, in the lower half of the lower half.
+EVENKEEL_CLMUL inline __m128i middle(const HashState& state, const Packet& packet) {
+  const bool reversed = packet.reversed();
+  const __m128i product = packet.key.ip_version == 4 ? product_ipv4(state, packet.key, reversed)
+                                                     : product_ipv6(state, packet.key, reversed);
+  return _mm_srli_epi64(product, 31);
+}
+
+EVENKEEL_CLMUL inline void hash_four(const HashState& state, Packet* const* packets) {
+  const __m128i first = _mm_unpacklo_epi32(middle(state, *packets[0]), middle(state, *packets[1]));
+  const __m128i second = _mm_unpacklo_epi32(middle(state, *packets[2]), middle(state, *packets[3]));
+  const __m128i hashes = reverse_bits_of_words(_mm_unpacklo_epi64(first, second));
+  packets[0]->hash = static_cast<std::uint32_t>(_mm_cvtsi128_si32(hashes));
+  packets[1]->hash = static_cast<std::uint32_t>(_mm_extract_epi32(hashes, 1));
+  packets[2]->hash = static_cast<std::uint32_t>(_mm_extract_epi32(hashes, 2));
+  packets[3]->hash = static_cast<std::uint32_t>(_mm_extract_epi32(hashes, 3));
+}
+
 EVENKEEL_CLMUL void toeplitz_multiply(const HashState& state, std::span<Packet* const> packets) {
-  for (Packet* packet : packets) {
-    const ConnectionKey& key = packet->key;
-    const bool reversed = packet->reversed();
-    packet->hash =
-        middle(key.ip_version == 4 ? product_ipv4(state, key, reversed) : product_ipv6(state, key, reversed));
+  std::size_t i = 0;
+  for (; i + 4 <= packets.size(); i += 4) hash_four(state, &packets[i]);
+  for (; i < packets.size(); ++i) {
+    const __m128i hash = reverse_bits_of_words(middle(state, *packets[i]));
+    packets[i]->hash = static_cast<std::uint32_t>(_mm_cvtsi128_si32(hash));
   }
 }
 
@@ -230,7 +279,7 @@ HashState HashState::toeplitz(std::span<const std::uint8_t> key) {
   HashState state;
   std::copy(key.begin(), key.end(), state.key.begin());
   state.symmetric = repeats_every_16_bits(key);
-  for (std::size_t i = 0; i < state.windows.size(); ++i) state.windows[i] = key_window(key, 32 * i, 64);
+  for (std::size_t i = 0; i < state.windows.size(); ++i) state.windows[i] = key_window(key, 32 * i);
   for (std::size_t i = 0; i < kHashInputMax; ++i) state.byte_tables.push_back(byte_table(key, i));
   return state;
 }
@@ -253,7 +302,8 @@ std::vector<HashKernel> usable_kernels(const HashState& state) {
   }
   if (state.symmetric) kernels.push_back({"symmetric_tables", symmetric_tables});
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("pclmul")) kernels.push_back({"toeplitz_multiply", toeplitz_multiply});
+  if (__builtin_cpu_supports("pclmul") && __builtin_cpu_supports("avx"))
+    kernels.push_back({"toeplitz_multiply", toeplitz_multiply});
 #endif
   kernels.push_back({"toeplitz_tables", toeplitz_tables});
   return kernels;

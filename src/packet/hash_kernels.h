@@ -23,7 +23,7 @@ inline constexpr std::size_t kToeplitzKeyMax = 52;
 using ToeplitzKey = std::array<std::uint8_t, kToeplitzKeyMax>;
 
 // What a hash needs besides its input. For Toeplitz: what each value of each input byte contributes, and the
-// 64 bits of the key that each 32-bit word of the input meets.
+// 64 bits of the key that each 32-bit word of the input meets (first bit lowest).
 struct HashState {
   HashFunction function = HashFunction::kToeplitz;
   bool symmetric = false;  // both directions have the same hash

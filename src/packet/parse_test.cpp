@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <fstream>
 #include <memory>
 
 #include "packet_builder.h"
@@ -364,6 +365,17 @@ TEST(Parse, EveryReasonHasItsOwnNameAndAText) {
   }
   std::sort(names.begin(), names.end());
   EXPECT_EQ(std::adjacent_find(names.begin(), names.end()), names.end());
+}
+
+TEST(Parse, EveryReasonHasItsRowInTheDocumentation) {
+  std::ifstream file(EVENKEEL_SOURCE_DIR "/docs/packets.md");
+  const std::string page{std::istreambuf_iterator<char>(file), {}};
+  for (std::size_t i = 1; i < kReasons; ++i) {
+    const auto reason = static_cast<Reason>(i);
+    const char* const verdict = verdict_of(reason) == Verdict::kMalformed ? "malformed" : "unclassified";
+    EXPECT_THAT(page, testing::HasSubstr("| `" + std::string(name_of(reason)) + "` | " + verdict + " | " +
+                                         std::string(text_of(reason)) + " |"));
+  }
 }
 
 }  // namespace
