@@ -31,6 +31,9 @@ struct Snapshot {
   std::span<const double> backlog;
   // Relative capacity of each processor (c_i): 1 is the norm, 0 means that it must end empty.
   std::span<const double> capacity;
+  // Standard error of each processor's load, in processors of capacity 1. May be empty: loads are exact. What
+  // exceeds a target by less is taken for noise.
+  std::span<const double> error = {};
   // Buckets that may not move. Empty, or the same length as bucket_load.
   std::span<const bool> pinned;
 };
@@ -76,13 +79,18 @@ struct PolicyOptions {
   double trigger = 0.02;
   // ... and it ends when none is above (1 + hysteresis) of it any more (h of design).
   double hysteresis = 0.0175;
-  // A processor that is not the worst possible one (a bucket that no plan can split keeps another busier)
-  // may also exceed its target by this much of its capacity, absolute: nobody is slower for it.
-  double shade = 0.08;
+  // A processor in the shade of a busier one (that no plan can relieve: it has a bucket that cannot be split)
+  // may exceed its target by this fraction of the capacity that it has left: nobody is slower for it.
+  double shade = 0.4;
+  // Above its target by fewer standard errors than this (see Snapshot::error), a processor is left alone.
+  double errors = 1;
   // A swap costs two moves and levels by the difference only: it must lower a processor by at least this.
   double swap_gain_min = 0.02;
   // How many receivers are tried for a swap with one donor.
   std::uint32_t swap_partners_max = 4;
+  // Moves and swaps that may carry a processor across its target where buckets are too coarse to stay on one
+  // side (0: never).
+  std::uint32_t crossings_max = 64;
   // What a move costs, in load: a move (or swap, for each half) that levels by less is not made.
   double move_cost = 0;
   // Moves in one plan, but for those that leave a processor of capacity 0.

@@ -99,8 +99,8 @@ class Statistics {
 }  // namespace
 
 Result<DriftResult> run_drift(std::span<const std::vector<double>> rounds, std::span<const double> capacity,
-                              std::span<const ProcessorId> start, const DriftOptions& options,
-                              Policy& policy) {
+                              std::span<const ProcessorId> start, const DriftOptions& options, Policy& policy,
+                              LoadEstimator* estimator) {
   if (auto result = check_rounds(rounds, options); !result) return result.error();
   double mean_load = 0;
   for (const auto& loads : rounds) mean_load += sum_of(loads) / static_cast<double>(rounds.size());
@@ -115,13 +115,14 @@ Result<DriftResult> run_drift(std::span<const std::vector<double>> rounds, std::
   for (std::size_t r = 0; r < rounds.size(); ++r) {
     serve(rounds[r], scale, owner, capacity, round);
     const auto begin = std::chrono::steady_clock::now();
-    const auto planned = policy.plan({.bucket_load = round.served,
-                                      .owner = owner,
-                                      .usage = round.usage,
-                                      .backlog = {},
-                                      .capacity = capacity,
-                                      .pinned = {}},
-                                     plan);
+    Snapshot snapshot{.bucket_load = round.served,
+                      .owner = owner,
+                      .usage = round.usage,
+                      .backlog = {},
+                      .capacity = capacity,
+                      .pinned = {}};
+    if (estimator != nullptr) snapshot = estimator->observe(snapshot);
+    const auto planned = policy.plan(snapshot, plan);
     const auto end = std::chrono::steady_clock::now();
     if (!planned) return planned.error();
     if (r >= options.skipped_rounds) {

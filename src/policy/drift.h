@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "evenkeel/policy.h"
+#include "policy/load_estimator.h"
 
 namespace evenkeel::policy {
 
@@ -32,10 +33,11 @@ struct DriftResult {
   double plan_nanoseconds_mean = 0;
 };
 
-// `rounds`: one vector of bucket loads for each round, all of one length, in any unit. Errors: as
-// Policy::plan, and rounds that differ in length or number fewer than skipped_rounds + 1.
+// With an estimator, the policy sees what that makes of the round. `rounds`: one vector of bucket loads for
+// each round, all of one length, in any unit. Errors: as Policy::plan, and rounds that differ in length or
+// number fewer than skipped_rounds + 1.
 Result<DriftResult> run_drift(std::span<const std::vector<double>> rounds, std::span<const double> capacity,
-                              std::span<const ProcessorId> start, const DriftOptions& options,
-                              Policy& policy);
+                              std::span<const ProcessorId> start, const DriftOptions& options, Policy& policy,
+                              LoadEstimator* estimator = nullptr);
 
 }  // namespace evenkeel::policy

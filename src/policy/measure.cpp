@@ -51,6 +51,8 @@ Result<void> check_shape(const Snapshot& snapshot) {
     if (auto result = check_values("usage", snapshot.usage, processors); !result) return result;
   if (!snapshot.backlog.empty())
     if (auto result = check_values("backlog", snapshot.backlog, processors); !result) return result;
+  if (!snapshot.error.empty())
+    if (auto result = check_values("the standard error", snapshot.error, processors); !result) return result;
   return {};
 }
 
@@ -71,6 +73,7 @@ Result<void> Measured::read(const Snapshot& snapshot) {
   if (auto result = check_shape(snapshot); !result) return result;
   const std::size_t count = snapshot.capacity.size();
   processors.assign(count, {});
+  elephants_.reserve(snapshot.bucket_load.size());
   bool bad = false;
   for (std::size_t j = 0; j < snapshot.bucket_load.size(); ++j) {
     const double load = snapshot.bucket_load[j];
@@ -156,15 +159,18 @@ ProcessorLoad* Measured::home_of(const Snapshot& snapshot, const Elephant& eleph
   ProcessorLoad* owner = &processors[snapshot.owner[elephant.bucket].value()];
   const bool pinned = !snapshot.pinned.empty() && snapshot.pinned[elephant.bucket];
   if (pinned) return owner->fixed || owner->capacity == 0 ? nullptr : owner;
+  const double fair = share() * capacity;
   ProcessorLoad* best = nullptr;
+  std::uint32_t best_cost = 0;
   for (ProcessorLoad& processor : processors) {
-    if (processor.fixed || processor.capacity < capacity || processor.capacity == 0) continue;
-    const auto cost = [&](const ProcessorLoad* p) {
-      return p == owner ? p->busy_buckets : 2 * p->busy_buckets + 2;
-    };
-    if (best == nullptr || cost(&processor) < cost(best) ||
-        (cost(&processor) == cost(best) && processor.load < best->load))
+    if (processor.fixed || processor.capacity < capacity) continue;
+    std::uint32_t cost = processor.busy_buckets;
+    // Elephants do not take each other's homes, only what is free.
+    if (&processor != owner) cost = 2 * cost + 2 + (processor.largest > fair ? kBucketsMax : 0);
+    if (best == nullptr || cost < best_cost || (cost == best_cost && processor.load < best->load)) {
       best = &processor;
+      best_cost = cost;
+    }
   }
   return best;
 }
@@ -227,6 +233,8 @@ Result<void> check_options(const PolicyOptions& options) {
                                    options.trigger, options.hysteresis));
   if (!fraction(options.shade) || !fraction(options.swap_gain_min))
     return usage_error("shade and the least gain of a swap must be from 0 to 1");
+  if (!is_load(options.errors))
+    return usage_error("the number of standard errors must be finite, at least 0");
   if (!is_load(options.move_cost)) return usage_error("the cost of a move must be finite and at least 0");
   return {};
 }

@@ -6,8 +6,7 @@
 
 namespace evenkeel::policy {
 
-void PlanBuilder::begin(const Snapshot& snapshot, const Measured& measured) {
-  (void)measured;
+void PlanBuilder::begin(const Snapshot& snapshot) {
   destination_.assign(snapshot.bucket_load.size(), {});
   touched_.clear();
   touched_.reserve(snapshot.bucket_load.size());
@@ -57,6 +56,7 @@ void PlanBuilder::finish(const Snapshot& snapshot, const Measured& measured, Pla
 std::size_t Evacuation::run(const Snapshot& snapshot, const Measured& measured, std::vector<double>& load,
                             PlanBuilder& builder) {
   leaving_.clear();
+  leaving_.reserve(snapshot.owner.size());
   const auto pinned = [&](std::uint32_t j) { return !snapshot.pinned.empty() && snapshot.pinned[j]; };
   for (std::uint32_t j = 0; j < snapshot.owner.size(); ++j)
     if (snapshot.capacity[snapshot.owner[j].value()] == 0 && !pinned(j)) leaving_.push_back(j);

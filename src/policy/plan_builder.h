@@ -12,7 +12,7 @@ namespace evenkeel::policy {
 
 class PlanBuilder {
  public:
-  void begin(const Snapshot& snapshot, const Measured& measured);
+  void begin(const Snapshot& snapshot);
 
   void move(BucketId bucket, std::uint32_t to, MoveReason reason);
 

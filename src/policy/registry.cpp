@@ -5,12 +5,15 @@
 
 #include "evenkeel/policy.h"
 #include "policy/index.h"
+#include "policy/lpt.h"
+#include "policy/proportional.h"
+#include "policy/rsspp.h"
 #include "policy/static.h"
 
 namespace evenkeel {
 namespace {
 
-constexpr std::array<std::string_view, 2> kNames = {"index", "static"};
+constexpr std::array<std::string_view, 5> kNames = {"index", "static", "proportional", "rsspp", "lpt"};
 
 }  // namespace
 
@@ -31,6 +34,9 @@ Result<std::unique_ptr<Policy>> make_policy(std::string_view name, const PolicyO
   std::unique_ptr<Policy> made;
   if (name == "index") made = std::make_unique<policy::IndexPolicy>(options);
   if (name == "static") made = std::make_unique<policy::StaticPolicy>();
+  if (name == "proportional") made = std::make_unique<policy::ProportionalPolicy>(options);
+  if (name == "rsspp") made = std::make_unique<policy::RssppPolicy>();
+  if (name == "lpt") made = std::make_unique<policy::LptPolicy>();
   if (made == nullptr)
     return usage_error(fmt::format("there is no policy '{}': one of {}", name, fmt::join(kNames, ", ")));
   return made;

@@ -59,18 +59,23 @@ void SortedBuckets::lay_out(std::size_t processors) {
   }
 }
 
+void SortedBuckets::reserve(std::size_t buckets, std::size_t processors) {
+  slack_ = static_cast<std::uint32_t>(buckets / processors + 16);
+  const std::size_t slots = buckets + processors * slack_;
+  if (keys_.size() < buckets) keys_.resize(buckets);
+  keys_sorted_.resize(keys_.size());
+  if (loads_.size() < slots) loads_.resize(slots);
+  ids_.resize(loads_.size());
+  spare_loads_.resize(loads_.size());
+  spare_ids_.resize(loads_.size());
+  shelves_.reserve(processors);
+}
+
 void SortedBuckets::sort(const Snapshot& snapshot, const Measured& measured,
                          std::span<const ProcessorId> owner) {
   const std::size_t buckets = snapshot.bucket_load.size();
   const std::size_t processors = measured.processors.size();
-  slack_ = static_cast<std::uint32_t>(buckets / processors + 16);
-  const std::size_t slots = buckets + processors * slack_;
-  keys_.resize(std::max(keys_.size(), buckets));
-  keys_sorted_.resize(keys_.size());
-  loads_.resize(std::max(loads_.size(), slots));
-  ids_.resize(loads_.size());
-  spare_loads_.resize(loads_.size());
-  spare_ids_.resize(loads_.size());
+  reserve(buckets, processors);
   sort_by_load(snapshot, measured);
 
   shelves_.assign(processors, {});
@@ -105,10 +110,16 @@ std::size_t SortedBuckets::largest_within(std::uint32_t processor, double limit)
 
 std::size_t SortedBuckets::find(std::uint32_t processor, BucketId bucket, double load) const {
   const Shelf& shelf = shelves_[processor];
-  // Close to where its load belongs; the order is exact only to the key.
-  for (std::size_t k = largest_within(processor, load * 1.001); k < shelf.size; ++k)
-    if (ids_[shelf.begin + k] == bucket.value()) return k;
-  return shelf.size;
+  const auto scan = [&](std::size_t begin, std::size_t end) {
+    while (begin < end && ids_[shelf.begin + begin] != bucket.value()) ++begin;
+    return begin;
+  };
+  // Mostly close to where its load belongs; among the smallest, which are in no order, anywhere.
+  const std::size_t close = largest_within(processor, load * 1.001);
+  const std::size_t found = scan(close, shelf.size);
+  if (found < shelf.size) return found;
+  const std::size_t before = scan(0, close);
+  return before < close ? before : shelf.size;
 }
 
 // Lays all shelves out again, into the other set of buffers. Room for everything is certain: the slots are
@@ -127,7 +138,7 @@ void SortedBuckets::lay_out_again() {
 }
 
 void SortedBuckets::move(std::uint32_t from, std::size_t position, std::uint32_t to) {
-  DCHECK(position < shelves_[from].size);
+  CHECK(position < shelves_[from].size);
   if (shelves_[to].size == shelves_[to].capacity) lay_out_again();
   Shelf& source = shelves_[from];
   Shelf& target = shelves_[to];

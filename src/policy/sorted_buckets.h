@@ -17,6 +17,9 @@ namespace evenkeel::policy {
 
 class SortedBuckets {
  public:
+  // Makes room for so many, so that sort() does not allocate.
+  void reserve(std::size_t buckets, std::size_t processors);
+
   // By `owner`, which may differ from the snapshot's. Pinned buckets are left out: they are no candidates.
   void sort(const Snapshot& snapshot, const Measured& measured, std::span<const ProcessorId> owner);
 
