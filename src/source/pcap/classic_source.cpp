@@ -49,6 +49,14 @@ ReceiveStatus ClassicSource::receive(std::span<Packet*> out, std::size_t& count)
   return ReceiveStatus::kMore;
 }
 
+inline void ClassicSource::describe(const ClassicRecord& record, const std::uint8_t* data,
+                                    Packet& packet) const {
+  packet.time_ns = record.time_ns;
+  packet.data = data;
+  packet.captured_length = std::min(record.captured_length, capture_.snapshot_length);
+  packet.wire_length = std::max(record.wire_length, packet.captured_length);
+}
+
 // Hands out the whole records between cursor_ and end_, as far as descriptors and `out` reach.
 template <bool kSwapped>
 std::size_t ClassicSource::walk(std::span<Packet*> out) {
@@ -71,10 +79,7 @@ std::size_t ClassicSource::walk(std::span<Packet*> out) {
     }
     if (left - kClassicRecordHeaderBytes < record.captured_length) break;
     Packet& packet = packets[taken];
-    packet.time_ns = record.time_ns;
-    packet.data = cursor + kClassicRecordHeaderBytes;
-    packet.captured_length = std::min(record.captured_length, capture_.snapshot_length);
-    packet.wire_length = std::max(record.wire_length, packet.captured_length);
+    describe(record, cursor + kClassicRecordHeaderBytes, packet);
     packet.sequence = statistics_.received + taken;
     bytes += packet.wire_length;
     out[taken] = &packet;

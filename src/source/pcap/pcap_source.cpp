@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <initializer_list>
+#include <span>
 #include <utility>
 
 #include "source/pcap/byte_input.h"
@@ -21,6 +24,26 @@ Result<std::unique_ptr<Source>> open_with_libpcap(ByteInput input, const PcapOpt
   return std::unique_ptr<Source>(std::make_unique<LibpcapSource>(std::move(*file), *link, options));
 }
 
+// The program that unpacks such a file, or nothing.
+const char* unpacker_of(std::span<const std::uint8_t> head) {
+  const auto begins_with = [head](std::initializer_list<std::uint8_t> magic) {
+    return head.size() >= magic.size() && std::equal(magic.begin(), magic.end(), head.begin());
+  };
+  if (begins_with({0x1f, 0x8b})) return "zcat";
+  if (begins_with({0x28, 0xb5, 0x2f, 0xfd})) return "zstdcat";
+  if (begins_with({0xfd, '7', 'z', 'X', 'Z'})) return "xzcat";
+  return nullptr;
+}
+
+Result<void> refuse_what_is_no_capture(std::span<const std::uint8_t> head, const std::string& name) {
+  if (head.empty()) return runtime_error(fmt::format("{} is empty; a pcap or pcapng file is needed", name));
+  if (const char* unpacker = unpacker_of(head)) {
+    return runtime_error(
+        fmt::format("{0} is compressed; {1} {0} | evenkeel run --input - reads it", name, unpacker));
+  }
+  return {};
+}
+
 // Older versions than 2.4 have lengths in another order or another sense.
 bool is_current_version(pcap_t* handle) {
   return pcap_major_version(handle) == 2 && pcap_minor_version(handle) == 4;
@@ -33,9 +56,7 @@ Result<std::unique_ptr<Source>> open_pcap(const std::string& path, const PcapOpt
   if (!input) return input.error();
   const auto head = input->peek_head(kClassicHeaderBytes);
   if (!head) return head.error();
-  if (head->empty()) {
-    return runtime_error(fmt::format("{} is empty; a pcap or pcapng file is needed", input->name()));
-  }
+  if (const auto taken = refuse_what_is_no_capture(*head, input->name()); !taken) return taken.error();
   const auto format = classic_format(*head);
   if (!format || options.libpcap_only) return open_with_libpcap(std::move(*input), options);
   const auto header = validate_classic_header(*head, input->name());
