@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "packet/careful.h"
 #include "packet/datagram.h"
 #include "packet/link.h"
 #include "packet/tunnel.h"
@@ -85,7 +86,7 @@ Verdict verdict_of(Reason reason) { return kReasonTexts[static_cast<std::size_t>
 std::string_view name_of(Reason reason) { return kReasonTexts[static_cast<std::size_t>(reason)].name; }
 std::string_view text_of(Reason reason) { return kReasonTexts[static_cast<std::size_t>(reason)].text; }
 
-ParseResult parse(Packet& packet, const ParseOptions& options) {
+ParseResult parse_carefully(Packet& packet, const ParseOptions& options) {
   const Frame frame{packet.data, packet.captured_length, packet.wire_length};
   const Network network = find_network(frame, packet.link);
   if (network.reason != Reason::kNone) return ParseResult(network.reason);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "packet/careful.h"
 #include "packet/hash.h"
 #include "packet/parse.h"
 #include "packet_builder.h"
@@ -74,6 +75,45 @@ RC_GTEST_PROP(ParseProperties, NoiseStaysInBounds, ()) {
   packet.wire_length = static_cast<std::uint32_t>(packet.bytes.size()) + *rc::gen::inRange(0u, 100u);
   packet.link = static_cast<LinkType>(*rc::gen::inRange(0, 5));
   expect_parsed_in_bounds(packet);
+}
+
+// The fast way and the careful one say the same of a packet.
+void expect_both_ways_agree(const TestPacket& test) {
+  for (const bool inner_tunnel : {false, true}) {
+    Packet fast = tests::descriptor_of(test), careful = tests::descriptor_of(test);
+    const ParseResult fast_result = parse(fast, {.inner_tunnel = inner_tunnel});
+    const ParseResult careful_result = parse_carefully(careful, {.inner_tunnel = inner_tunnel});
+    RC_ASSERT(fast_result.reason == careful_result.reason);
+    RC_ASSERT(fast_result.fragments_count == careful_result.fragments_count);
+    if (!fast_result.connection()) continue;
+    RC_ASSERT(fast.key == careful.key);
+    RC_ASSERT(fast.flags == careful.flags);
+    RC_ASSERT(fast.tcp_flags == careful.tcp_flags);
+    RC_ASSERT(fast.ip_octets == careful.ip_octets);
+    RC_ASSERT(fast.network_offset == careful.network_offset);
+    RC_ASSERT(fast.transport_offset == careful.transport_offset);
+    RC_ASSERT(fast.payload_offset == careful.payload_offset);
+  }
+}
+
+RC_GTEST_PROP(ParseProperties, TheFastWayAgreesWithTheCarefulOneOnDamagedPackets, ()) {
+  for (int i = 0; i < 100; ++i) expect_both_ways_agree(any_damaged_packet());
+}
+
+RC_GTEST_PROP(ParseProperties, TheFastWayAgreesWithTheCarefulOneOnAnyEndpoints, ()) {
+  const auto address = [](bool four) {
+    const auto last = std::to_string(*rc::gen::inRange(0, 4));
+    return four ? *rc::gen::element<std::string>("10.0.0.", "10.1.0.", "200.0.0.") + last
+                : *rc::gen::element<std::string>("2001:db8::", "2001:db8:0:1::", "ff02::") + last;
+  };
+  const bool four = *rc::gen::arbitrary<bool>();
+  const auto port = rc::gen::element<std::uint16_t>(0, 1, 255, 256, 65'535);
+  tests::PacketBuilder builder;
+  if (*rc::gen::arbitrary<bool>()) builder.vlan(3);
+  four ? builder.ipv4(address(true), address(true)) : builder.ipv6(address(false), address(false));
+  *rc::gen::arbitrary<bool>() ? builder.tcp(*port, *port, *rc::gen::arbitrary<std::uint8_t>(), 8)
+                              : builder.udp(*port, *port);
+  expect_both_ways_agree(builder.payload(*rc::gen::inRange<std::size_t>(0, 100)).build());
 }
 
 TEST(ParseProperties, EveryKindCutAnywhereStaysInBounds) {
