@@ -23,6 +23,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <span>
 #include <type_traits>
@@ -153,6 +154,20 @@ class alignas(base::kCacheLine) ConnectionTable {
     static_assert(IndexGroup::kFree == 0);
     const auto tag = static_cast<std::uint32_t>(hash >> 56);
     return static_cast<std::uint8_t>(tag + (tag < 1));
+  }
+
+  // Keys without padding are compared as words, without a branch or a call for each member.
+  static bool same(const Key& a, const Key& b) {
+    if constexpr (std::has_unique_object_representations_v<Key> && sizeof(Key) % sizeof(std::uint64_t) == 0) {
+      std::array<std::uint64_t, sizeof(Key) / sizeof(std::uint64_t)> words_a, words_b;
+      std::memcpy(words_a.data(), &a, sizeof a);
+      std::memcpy(words_b.data(), &b, sizeof b);
+      std::uint64_t difference = 0;
+      for (std::size_t i = 0; i < words_a.size(); ++i) difference |= words_a[i] ^ words_b[i];
+      return difference == 0;
+    } else {
+      return a == b;
+    }
   }
 
   static Entry* entry_of(const Value& value) {

@@ -19,7 +19,7 @@ Value* EVENKEEL_TABLE::find(const Key& key, std::uint64_t hash) const {
     for (std::uint32_t matches = group->match(tag); matches != 0; matches &= matches - 1) {
       const auto at = static_cast<std::uint32_t>(std::countr_zero(matches));
       Entry& entry = arena_->entry(SlotId{group->slots[at]});
-      if (entry.key == key) return &entry.value;
+      if (same(entry.key, key)) return &entry.value;
     }
     if (group->next == GroupPool::kNone) return nullptr;
     group = pooled_group(group->next);
@@ -72,7 +72,7 @@ void EVENKEEL_TABLE::find_staged(std::size_t count, QueryAt query_at, std::span<
   }
   for (std::size_t i = 0; i < count; ++i) {
     const Query& query = query_at(i);
-    if (candidates[i] != nullptr && candidates[i]->key == *query.key) [[likely]] {
+    if (candidates[i] != nullptr && same(candidates[i]->key, *query.key)) [[likely]] {
       out[i] = &candidates[i]->value;
     } else if (candidates[i] == nullptr && groups[i]->next == GroupPool::kNone) {
       out[i] = nullptr;
