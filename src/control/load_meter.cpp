@@ -28,6 +28,7 @@ LoadMeter::LoadMeter(std::span<const meter::WorkerMeters> workers,
       last_processed_(workers.size()),
       last_cost_(buckets.size()),
       last_packets_(buckets.size()),
+      last_timer_(buckets.size()),
       usage_(workers.size()),
       backlog_(workers.size()),
       estimated_(workers.size()),
@@ -53,19 +54,21 @@ void LoadMeter::measure_workers(double interval_ticks, std::span<const std::uint
   }
 }
 
-// A bucket's cost is its packets times its cost for each packet, as sampled; the costs of a worker's buckets
-// are then scaled so that they sum to what the worker was busy, which is measured and not sampled.
+// A bucket's cost is its packets times its cost for each packet, as sampled, and what its timers took; the
+// costs of a worker's buckets are then scaled so that they sum to what the worker was busy, which is measured
+// and not sampled.
 void LoadMeter::measure_buckets(double interval_ticks, std::span<const ProcessorId> owners) {
   std::fill(estimated_.begin(), estimated_.end(), 0.0);
   for (std::size_t j = 0; j < buckets_.size(); ++j) {
     const auto cost = static_cast<double>(advance(last_cost_[j], buckets_[j].cost_ticks.read()));
     const auto packets = static_cast<double>(advance(last_packets_[j], buckets_[j].packets.read()));
-    bucket_load_[j] = 0;
-    if (packets == 0) continue;
+    const auto timer_ticks = static_cast<double>(advance(last_timer_[j], buckets_[j].timer_ticks.read()));
     double& per_packet = cost_per_packet_[j];
-    const double sampled = cost / packets;
-    per_packet = per_packet == 0 ? sampled : per_packet + kNewestWeight * (sampled - per_packet);
-    bucket_load_[j] = packets * per_packet / interval_ticks;
+    if (packets > 0) {
+      const double sampled = cost / packets;
+      per_packet = per_packet == 0 ? sampled : per_packet + kNewestWeight * (sampled - per_packet);
+    }
+    bucket_load_[j] = (packets * per_packet + timer_ticks) / interval_ticks;
     estimated_[owners[j].value()] += bucket_load_[j];
   }
   for (std::size_t j = 0; j < buckets_.size(); ++j) {

@@ -35,10 +35,10 @@ class LoadMeter {
   std::span<const meter::BucketMeters> buckets_;
   const std::vector<double> capacity_;
   std::uint64_t last_ticks_;
-  std::vector<std::uint64_t> last_busy_, last_processed_;  // by worker
-  std::vector<std::uint64_t> last_cost_, last_packets_;    // by bucket
-  std::vector<double> usage_, backlog_, estimated_;        // by worker
-  std::vector<double> cost_per_packet_;                    // by bucket, ticks, smoothed; 0 unknown
+  std::vector<std::uint64_t> last_busy_, last_processed_;             // by worker
+  std::vector<std::uint64_t> last_cost_, last_packets_, last_timer_;  // by bucket
+  std::vector<double> usage_, backlog_, estimated_;                   // by worker
+  std::vector<double> cost_per_packet_;                               // by bucket, ticks, smoothed; 0 unknown
   std::vector<double> bucket_load_;
 };
 

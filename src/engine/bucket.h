@@ -8,6 +8,7 @@
 #include "base/units.h"
 #include "engine/connection.h"
 #include "engine/connection_table.h"
+#include "engine/timer_wheel.h"
 #include "evenkeel/ids.h"
 #include "evenkeel/packet.h"
 #include "packet/key_hash.h"
@@ -23,6 +24,11 @@ struct KeyHash {
 template <typename State>
 using Connections = ConnectionTable<ConnectionKey, Connection<State>, KeyHash, sizeof(Connection<State>)>;
 
+// Packet time: the clock of the engine's timers. From a file it is the capture's, so that runs can be
+// repeated.
+struct PacketClock;
+using PacketTick = Tick<PacketClock>;
+
 // The owner of a bucket that is between its old and its new owner.
 inline constexpr std::uint32_t kNoOwner = ~std::uint32_t{0};
 
@@ -36,6 +42,7 @@ struct alignas(base::kCacheLine) Bucket {
   std::atomic<std::uint32_t> owner{kNoOwner};
   std::uint32_t release_marks = 0;  // [owner] of the present handover: one comes from each dispatcher
   Connections<State> connections;   // [owner]
+  TimerWheel<PacketClock> wheel;    // [owner] of the connections' timers
 
   // [next owner] Packets that came before the old owner let go, in order.
   alignas(base::kCacheLine) Packet* parked_first = nullptr;

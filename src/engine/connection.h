@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 
 #include "base/units.h"
+#include "engine/timer_state.h"
 #include "evenkeel/packet.h"
 
 namespace evenkeel::engine {
@@ -21,6 +23,9 @@ enum class CloseReason : std::uint8_t {
   kShutdown,  // the run ended
 };
 
+// A deadline that never comes.
+inline constexpr std::int64_t kNoDeadline = std::numeric_limits<std::int64_t>::max();
+
 namespace tcp {
 inline constexpr std::uint8_t kFin = 0x01;
 inline constexpr std::uint8_t kSyn = 0x02;
@@ -36,6 +41,7 @@ inline constexpr std::uint8_t kAck = 0x10;
 template <typename State>
 struct Connection {
   std::int64_t expires_ns = 0;
+  TimerState timer;  // looks at expires_ns and at the handler's deadline, and goes on to whichever is next
   std::uint8_t forward_reversed : 1 = 0;  // the first packet went from the key's high endpoint to its low one
   std::uint8_t fin_forward : 1 = 0;
   std::uint8_t fin_reverse : 1 = 0;

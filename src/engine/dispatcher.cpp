@@ -20,6 +20,7 @@ Dispatcher::Dispatcher(const DispatcherOptions& options, Source& source, const p
       bucket_mask_(board.buckets() - 1),
       rings_(rings.begin(), rings.end()),
       meters_(meters),
+      fragments_(options.fragments, options.fragment_seed),
       now_ns_(std::numeric_limits<std::int64_t>::min()),
       staged_(rings.size()),
       handed_over_ns_(now_ns_) {
@@ -30,8 +31,7 @@ Dispatcher::Dispatcher(const DispatcherOptions& options, Source& source, const p
 DispatchStatus Dispatcher::step() {
   adopt_newest_table();
   if (!flush()) return DispatchStatus::kBlocked;
-  if (!source_ended_) return receive();
-  return end();
+  return source_ended_ && burst_next_ == burst_size_ ? end() : receive();
 }
 
 // The old owner of a bucket may let go when it has passed the release marks; the new owner parks the bucket's
@@ -51,19 +51,26 @@ void Dispatcher::adopt_newest_table() {
 }
 
 DispatchStatus Dispatcher::receive() {
-  std::array<Packet*, kBurst> packets;
-  std::size_t count = 0;
-  ReceiveStatus status = ReceiveStatus::kEnd;
-  if (!stop_.load(std::memory_order_relaxed)) status = source_.receive(packets, count);
-  dispatch({packets.data(), count});
-  if (status == ReceiveStatus::kEnd || status == ReceiveStatus::kError) {
-    source_ended_ = true;
-  }
+  if (burst_next_ == burst_size_ && !source_ended_) take_burst();
+  const bool worked = burst_next_ != burst_size_ || source_ended_;
+  if (!dispatch_burst()) return DispatchStatus::kBlocked;
+  if (source_ended_) fragments_.give_up_all();
   publish_statistics();
   if (!flush()) return DispatchStatus::kBlocked;
   // Release: everything received up to now_ns_ is in the rings for a worker that reads this.
   handed_over_ns_.store(now_ns_, std::memory_order_release);
-  return count != 0 || source_ended_ ? DispatchStatus::kWorked : DispatchStatus::kIdle;
+  return worked ? DispatchStatus::kWorked : DispatchStatus::kIdle;
+}
+
+void Dispatcher::take_burst() {
+  burst_next_ = burst_size_ = 0;
+  ReceiveStatus status = ReceiveStatus::kEnd;
+  if (!stop_.load(std::memory_order_relaxed)) status = source_.receive(burst_, burst_size_);
+  source_ended_ = status == ReceiveStatus::kEnd || status == ReceiveStatus::kError;
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < burst_size_; ++i) bytes += burst_[i]->wire_length;
+  meters_.received.add(burst_size_);
+  meters_.bytes.add(bytes);
 }
 
 DispatchStatus Dispatcher::end() {
@@ -80,35 +87,60 @@ DispatchStatus Dispatcher::end() {
   return flush() ? DispatchStatus::kFinished : DispatchStatus::kBlocked;
 }
 
-void Dispatcher::dispatch(std::span<Packet* const> packets) {
-  std::array<Packet*, kBurst> ready;
-  std::size_t ready_count = 0;
-  std::uint64_t bytes = 0;
-  for (std::size_t i = 0; i < packets.size(); ++i) {
-    if (i + kPrefetchAhead < packets.size()) __builtin_prefetch(packets[i + kPrefetchAhead]->data);
-    Packet& packet = *packets[i];
-    bytes += packet.wire_length;
+// Returns false where it must go on later, as the memory for fragments is lent out to workers.
+bool Dispatcher::dispatch_burst() {
+  for (; burst_next_ < burst_size_; ++burst_next_) {
+    if (burst_next_ + kPrefetchAhead < burst_size_)
+      __builtin_prefetch(burst_[burst_next_ + kPrefetchAhead]->data);
+    Packet& packet = *burst_[burst_next_];
     now_ns_ = std::max(now_ns_, packet.time_ns);
     packet.now_ns = now_ns_;
     const packet::ParseResult parsed = packet::parse(packet, parse_options_);
-    if (parsed.connection()) {
-      ready[ready_count++] = &packet;
-      continue;
+    if (!parsed.connection()) {
+      meters_.by_parse_reason[static_cast<std::size_t>(parsed.reason)].increment();
+      packet.block->release(1);
+    } else if (parsed.fragments_count == 0) {
+      make_ready(packet);
+    } else if (!dispatch_fragment(packet, parsed)) {
+      break;
     }
-    meters_.by_parse_reason[static_cast<std::size_t>(parsed.reason)].increment();
-    packet.block->release(1);
   }
-  meters_.received.add(packets.size());
-  meters_.bytes.add(bytes);
-  hand_over({ready.data(), ready_count});
+  hand_over();
+  return burst_next_ == burst_size_;
 }
 
-void Dispatcher::hand_over(std::span<Packet* const> packets) {
+bool Dispatcher::dispatch_fragment(Packet& packet, const packet::ParseResult& parsed) {
+  switch (fragments_.offer(packet, parsed)) {
+    case packet::FragmentFate::kGoesOn:
+      while (Packet* released = fragments_.take_released()) make_ready(*released);
+      make_ready(packet);
+      break;
+    case packet::FragmentFate::kHeld:
+    case packet::FragmentFate::kOrphan:
+      packet.block->release(1);
+      break;
+    case packet::FragmentFate::kWait:
+      if (source_.can_wait()) return false;
+      packet.block->release(1);
+      meters_.dropped[static_cast<std::size_t>(meter::DropReason::kRingFull)].increment();
+      break;
+  }
+  return true;
+}
+
+void Dispatcher::make_ready(Packet& packet) {
+  if (ready_size_ == ready_.size()) hand_over();
+  ready_[ready_size_++] = &packet;
+}
+
+void Dispatcher::hand_over() {
+  const std::span<Packet* const> packets(ready_.data(), ready_size_);
   hasher_.hash(packets);
   for (Packet* packet : packets) {
     packet->bucket = static_cast<std::uint16_t>(packet->hash & bucket_mask_);
     stage(ProcessorId(table_->owner[packet->bucket]), RingItem(packet));
   }
+  ready_size_ = 0;
 }
 
 void Dispatcher::stage(ProcessorId worker, RingItem item) {
@@ -145,6 +177,8 @@ void Dispatcher::publish_statistics() {
   const SourceStatistics statistics = source_.statistics();
   meters_.bytes_read.set(statistics.bytes_read);
   meters_.dropped_before.set(statistics.dropped_before);
+  meters_.dropped[static_cast<std::size_t>(meter::DropReason::kFragmentOrphan)].set(
+      fragments_.statistics().orphans);
 }
 
 }  // namespace evenkeel::engine

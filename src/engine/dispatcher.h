@@ -8,6 +8,7 @@
 // Thread: [dispatcher] but where noted. After construction the packet path allocates nothing.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -20,6 +21,7 @@
 #include "engine/ring_item.h"
 #include "evenkeel/source.h"
 #include "meter/meters.h"
+#include "packet/fragments.h"
 #include "packet/hash.h"
 #include "packet/parse.h"
 
@@ -30,6 +32,8 @@ using WorkerRing = Ring<RingItem>;
 struct DispatcherOptions {
   DispatcherId id{0};
   packet::ParseOptions parse;
+  packet::FragmentLimits fragments;
+  std::uint64_t fragment_seed = 0;
 };
 
 // Written by one dispatcher [dispatcher].
@@ -76,8 +80,11 @@ class Dispatcher {
   void adopt_newest_table();
   DispatchStatus receive();
   DispatchStatus end();
-  void dispatch(std::span<Packet* const> packets);
-  void hand_over(std::span<Packet* const> packets);
+  void take_burst();
+  bool dispatch_burst();
+  bool dispatch_fragment(Packet& packet, const packet::ParseResult& parsed);
+  void make_ready(Packet& packet);
+  void hand_over();
   void stage(ProcessorId worker, RingItem item);
   bool flush();
   bool flush_to(std::uint32_t worker);
@@ -93,6 +100,12 @@ class Dispatcher {
   const std::uint32_t bucket_mask_;
   std::vector<WorkerRing*> rings_;
   DispatcherMeters& meters_;
+  packet::FragmentTracker fragments_;
+  std::array<Packet*, kBurst> burst_;  // received; dispatched up to burst_next_
+  std::size_t burst_size_ = 0;
+  std::size_t burst_next_ = 0;
+  std::array<Packet*, kBurst> ready_;  // parsed, not yet hashed
+  std::size_t ready_size_ = 0;
   std::int64_t now_ns_;
   bool source_ended_ = false;
   bool ended_ = false;                         // the end marks are staged

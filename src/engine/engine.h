@@ -32,6 +32,7 @@ struct EngineOptions {
   std::size_t ring_capacity = kRingCapacity;  // a power of two
   Lifetimes lifetimes;
   packet::ParseOptions parse;
+  packet::FragmentLimits fragments;
   std::uint64_t hash_seed = 0;  // of the connection tables
 };
 
@@ -53,8 +54,13 @@ class Engine {
     arena_options.workers = options.workers;
     auto arena = Arena::make(arena_options, KeyHash{options.hash_seed});
     if (!arena) return arena.error();
+    auto timers = TimerArena::make({.timers = std::uint64_t{options.connections_max} +
+                                              options.buckets,  // and the workers' indexes of due buckets
+                                    .buckets = options.buckets + options.workers,
+                                    .workers = options.workers});
+    if (!timers) return timers.error();
     auto engine = std::unique_ptr<Engine>(
-        new Engine(options, std::move(sources), std::move(hasher), std::move(*arena)));
+        new Engine(options, std::move(sources), std::move(hasher), std::move(*arena), std::move(*timers)));
     for (std::uint32_t i = 0; i < options.workers; ++i)
       engine->add_worker(ProcessorId(i), make_handler(ProcessorId(i)), make_clock(ProcessorId(i)));
     return engine;
@@ -93,13 +99,14 @@ class Engine {
   using Arena = typename Connections<State>::Arena;
 
   Engine(const EngineOptions& options, std::vector<Source*> sources, packet::Hasher hasher,
-         std::unique_ptr<Arena> arena);
+         std::unique_ptr<Arena> arena, std::unique_ptr<TimerArena> timers);
   void add_worker(ProcessorId id, H handler, Clock clock);
 
   const EngineOptions options_;
   const packet::Hasher hasher_;
   bucket::TableBoard board_;
   std::unique_ptr<Arena> arena_;
+  std::unique_ptr<TimerArena> timers_;
   std::vector<Bucket<State>> buckets_;
   std::vector<meter::BucketMeters> bucket_meters_;
   std::vector<meter::WorkerMeters> worker_meters_;
@@ -112,11 +119,12 @@ class Engine {
 
 template <Handler H, base::TickClock Clock>
 Engine<H, Clock>::Engine(const EngineOptions& options, std::vector<Source*> sources, packet::Hasher hasher,
-                         std::unique_ptr<Arena> arena)
+                         std::unique_ptr<Arena> arena, std::unique_ptr<TimerArena> timers)
     : options_(options),
       hasher_(std::move(hasher)),
       board_(options.buckets, options.workers, static_cast<std::uint32_t>(sources.size())),
       arena_(std::move(arena)),
+      timers_(std::move(timers)),
       buckets_(options.buckets),
       bucket_meters_(options.buckets),
       worker_meters_(options.workers),
@@ -134,7 +142,10 @@ Engine<H, Clock>::Engine(const EngineOptions& options, std::vector<Source*> sour
       rings.push_back(rings_[d].back().get());
       rings_of_worker_[i].push_back(rings.back());
     }
-    const DispatcherOptions dispatcher_options{DispatcherId(static_cast<std::uint32_t>(d)), options.parse};
+    const DispatcherOptions dispatcher_options{.id = DispatcherId(static_cast<std::uint32_t>(d)),
+                                               .parse = options.parse,
+                                               .fragments = options.fragments,
+                                               .fragment_seed = options.hash_seed};
     dispatchers_.push_back(std::make_unique<Dispatcher>(dispatcher_options, *sources[d], hasher_, board_,
                                                         rings, dispatcher_meters_[d]));
   }
@@ -148,7 +159,9 @@ void Engine<H, Clock>::add_worker(ProcessorId id, H handler, Clock clock) {
       .buckets = buckets_,
       .bucket_meters = bucket_meters_,
       .rings = rings_of_worker_[id.value()],
+      .dispatchers = dispatchers_,
       .arena = *arena_,
+      .timers = *timers_,
       .meters = worker_meters_[id.value()],
       .lifetimes = options_.lifetimes,
   };

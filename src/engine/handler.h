@@ -3,6 +3,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <utility>
 
 #include "engine/connection.h"
 #include "evenkeel/packet.h"
@@ -15,13 +16,18 @@ namespace evenkeel::engine {
 //
 //   open(connection, packet)                  a new connection; its State is fresh
 //   packet(connection, packet)                each packet of it, in arrival order
-//   close(key, connection, reason, now_ns)    its end, in packet time; the State is gone after the call
-//   idle()                                    nothing to do for now: a chance to flush what was gathered
+//   deadline_ns(connection)                   packet time at which due() is to be called; kNoDeadline: never
+//   due(key, connection, now_ns)              that time has come; it may not have a deadline at or before
+//   now_ns any more close(key, connection, reason, now_ns)    its end, in packet time; the State is gone
+//   after the call idle()                                    nothing to do for now: a chance to flush what
+//   was gathered
 template <typename H>
 concept Handler = requires(H& handler, Connection<typename H::State>& connection, const Packet& packet,
                            const ConnectionKey& key, CloseReason reason, std::int64_t now_ns) {
   handler.open(connection, packet);
   handler.packet(connection, packet);
+  { handler.deadline_ns(std::as_const(connection)) } -> std::same_as<std::int64_t>;
+  handler.due(key, connection, now_ns);
   handler.close(key, connection, reason, now_ns);
   handler.idle();
 };

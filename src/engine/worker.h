@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstdint>
 #include <limits>
 #include <memory>
@@ -31,9 +32,11 @@
 #include "engine/batch.h"
 #include "engine/bucket.h"
 #include "engine/dispatcher.h"
+#include "engine/due_buckets.h"
 #include "engine/handler.h"
 #include "engine/release.h"
 #include "engine/ring_item.h"
+#include "engine/timer_wheel.h"
 #include "meter/meters.h"
 
 namespace evenkeel::engine {
@@ -46,7 +49,9 @@ struct WorkerSurroundings {
   std::span<Bucket<State>> buckets;              // all of the engine's; a worker touches those it owns
   std::span<meter::BucketMeters> bucket_meters;  // likewise
   std::span<WorkerRing* const> rings;            // one from each dispatcher, this worker being the consumer
+  std::span<const std::unique_ptr<Dispatcher>> dispatchers;  // in the order of rings
   typename Connections<State>::Arena& arena;
+  TimerArena& timers;
   meter::WorkerMeters& meters;
   Lifetimes lifetimes;
 };
@@ -61,6 +66,8 @@ class Worker {
         handler_(std::move(handler)),
         clock_(std::move(clock)),
         cache_(around.arena),
+        chunks_(around.timers),
+        due_(chunks_, static_cast<std::uint32_t>(around.buckets.size())),
         sampler_(around.id.value() + 1) {
     awaited_.reserve(kAwaitedUsually);
   }
@@ -68,7 +75,7 @@ class Worker {
   // One iteration of the loop. Returns whether it found anything to do.
   bool step() {
     const std::uint64_t start = clock_.ticks();
-    const std::size_t work = receive() + take_over();
+    const std::size_t work = receive() + take_over() + expire();
     if (work == 0) {
       handler_.idle();
       return false;
@@ -96,16 +103,25 @@ class Worker {
     BucketId bucket;
     std::uint32_t version;
   };
-  static constexpr std::size_t kAwaitedUsually =
-      64;  // more, when nearly all buckets move at once, may allocate
-
+  // Where a bucket's wheel finds the timers of its connections.
+  struct TimerStatesOf {
+    Connections<State>& connections;
+    TimerState& state(TimerName name) { return connections.value(SlotId(name.slot)).timer; }
+    void prefetch(TimerName name) { __builtin_prefetch(&state(name), 1); }
+  };
   using Found = Connection<State>*;  // nullptr: not in the table
-  static constexpr std::uint32_t kEvictionSample =
-      16;  // connections of which the one idle longest is evicted
+
+  // Beyond this many at once (nearly all buckets move), the list may allocate.
+  static constexpr std::size_t kAwaitedUsually = 64;
+  // Connections of which the one idle longest is evicted.
+  static constexpr std::uint32_t kEvictionSample = 16;
+  // Timers that one step looks at: about 10 us of work, so that a million due at once do not stall packets.
+  static constexpr std::uint32_t kTimerSlice = 256;
 
   // The phases of a step: each returns the number of things it did.
   std::size_t receive();
   std::size_t take_over();
+  std::size_t expire();
 
   void handle_mark(RingItem item);
   void release_mark(RingItem item);
@@ -117,6 +133,10 @@ class Worker {
   Found open(Bucket<State>& bucket, const Packet& packet, std::uint64_t hash);
   bool make_room(Bucket<State>& bucket, std::uint64_t hash);
   bool evict_from(Bucket<State>& bucket, std::uint64_t hash);
+  void arm(Bucket<State>& bucket, Connection<State>& connection);
+  void note_due(Bucket<State>& bucket);
+  PacketTick expire_bucket(BucketId id, std::uint32_t& budget);
+  void look_at(Bucket<State>& bucket, Connection<State>& connection, std::int64_t deadline_ns);
   void close(Bucket<State>& bucket, Connection<State>& connection, CloseReason reason, std::int64_t now_ns);
   void close_bucket(Bucket<State>& bucket, std::int64_t now_ns);
   void count_close(CloseReason reason);
@@ -125,13 +145,24 @@ class Worker {
     // Relaxed: only this worker ever makes it equal to its own id.
     return bucket.owner.load(std::memory_order_relaxed) == around_.id.value();
   }
+  PacketTick now_tick() const { return scale_.at(std::max<std::int64_t>(now_ns_, 0)); }
+  BucketId id_of(const Bucket<State>& bucket) const {
+    return BucketId(static_cast<std::uint32_t>(&bucket - around_.buckets.data()));
+  }
+  TimerName timer_of(const Bucket<State>& bucket, const Connection<State>& connection) const {
+    return {bucket.connections.slot_of(connection).value(), 0};
+  }
   Bucket<State>& bucket_of(const Packet& packet) { return around_.buckets[packet.bucket]; }
 
   const WorkerSurroundings<State> around_;
   H handler_;
   Clock clock_;
   typename Connections<State>::Cache cache_;
-  base::Random sampler_;  // which packet of a burst is timed
+  TimerChunkCache chunks_;
+  DueBuckets<PacketClock> due_;
+  const TickScale<PacketClock> scale_;
+  std::int64_t now_ns_ = std::numeric_limits<std::int64_t>::min();  // packet time of what was served last
+  base::Random sampler_;                                            // which packet of a burst is timed
   std::vector<Awaited> awaited_;
   std::size_t ends_seen_ = 0;      // end marks, one from each dispatcher
   std::size_t eviction_hand_ = 0;  // bucket at which the search for a connection to evict goes on
@@ -141,9 +172,17 @@ class Worker {
 template <Handler H, base::TickClock Clock>
 std::size_t Worker<H, Clock>::receive() {
   std::size_t received = 0;
-  for (WorkerRing* ring : around_.rings) {
+  for (std::size_t d = 0; d < around_.rings.size(); ++d) {
+    WorkerRing* ring = around_.rings[d];
     std::array<RingItem, kBurst> items;
     const std::size_t count = ring->pop(items);
+    if (count == 0) {
+      // In this order: what was handed over up to this time had been put into the ring before, so if the ring
+      // is empty now, no older packet will come out of it.
+      const std::int64_t handed_over_ns = around_.dispatchers[d]->handed_over_ns();
+      if (ring->size() == 0) now_ns_ = std::max(now_ns_, handed_over_ns);
+      continue;
+    }
     std::array<Packet*, kBurst> packets;
     std::size_t waiting = 0;
     for (std::size_t i = 0; i < count; ++i) {
@@ -188,6 +227,7 @@ void Worker<H, Clock>::release_mark(RingItem item) {
   const bool all_marks = ++bucket.release_marks == around_.rings.size();
   if (!all_marks && !base::fault(base::Fault::kLetGoAtFirstMark)) return;
   bucket.release_marks = 0;
+  due_.remove(item.bucket());
   bucket.owner.store(kNoOwner, std::memory_order_relaxed);
   // Release: pairs with the acquire in take_over(); all that was done to the bucket here happens before.
   bucket.released_version.store(item.version(), std::memory_order_release);
@@ -206,6 +246,7 @@ std::size_t Worker<H, Clock>::take_over() {
     bucket.owner.store(around_.id.value(), std::memory_order_relaxed);
     bucket.awaited = false;
     serve_parked(std::exchange(bucket.parked_first, nullptr));
+    note_due(bucket);
     around_.meters.buckets_taken_over.increment();
     around_.board.complete_one();
     return true;
@@ -253,6 +294,7 @@ void Worker<H, Clock>::serve(std::span<Packet* const> packets) {
     processed += delivered;
     releaser.release(packet);
   }
+  now_ns_ = std::max(now_ns_, ours[count - 1]->now_ns);
   around_.meters.bytes.add(bytes);
   around_.meters.processed.add(processed);
 }
@@ -299,8 +341,12 @@ bool Worker<H, Clock>::deliver(Bucket<State>& bucket, const Packet& packet, std:
     around_.meters.dropped[static_cast<std::size_t>(meter::DropReason::kConnectionLimit)].increment();
     return false;
   }
+  const bool was_ended = found->ended;
   handler_.packet(*found, packet);
   found->advance(packet, around_.lifetimes);
+  // The timer goes by its old time until that comes, and then to the new one; only an earlier time needs it
+  // moved now.
+  if (!found->timer.armed() || found->ended != was_ended) arm(bucket, *found);
   return true;
 }
 
@@ -315,6 +361,66 @@ auto Worker<H, Clock>::open(Bucket<State>& bucket, const Packet& packet, std::ui
   handler_.open(*found, packet);
   around_.meters.connections_opened.increment();
   return found;
+}
+
+// Sets the connection's timer to the first of its expiry and its handler's deadline.
+template <Handler H, base::TickClock Clock>
+void Worker<H, Clock>::arm(Bucket<State>& bucket, Connection<State>& connection) {
+  const std::int64_t deadline_ns = std::min(connection.expires_ns, handler_.deadline_ns(connection));
+  TimerStatesOf states{bucket.connections};
+  meter::TimerMeters& meters = around_.meters.timers;
+  (connection.timer.armed() ? meters.restarted : meters.started).increment();
+  const TimerStart started = bucket.wheel.start(chunks_, states, timer_of(bucket, connection), now_tick(),
+                                                scale_.not_before(std::max<std::int64_t>(deadline_ns, 0)));
+  if (started != TimerStart::kStarted) return meters.refused.increment();
+  note_due(bucket);
+}
+
+template <Handler H, base::TickClock Clock>
+void Worker<H, Clock>::note_due(Bucket<State>& bucket) {
+  if (!due_.note(id_of(bucket), now_tick(), bucket.wheel.next_due()))
+    around_.meters.timers.refused.increment();
+}
+
+// Looks at what is due, a slice at a time.
+template <Handler H, base::TickClock Clock>
+std::size_t Worker<H, Clock>::expire() {
+  const PacketTick now = now_tick();
+  if (due_.next_due() > now) return 0;
+  std::uint32_t budget = kTimerSlice;
+  due_.advance(now, budget, [this](BucketId id, std::uint32_t& turn) { return expire_bucket(id, turn); });
+  return kTimerSlice - budget;
+}
+
+template <Handler H, base::TickClock Clock>
+PacketTick Worker<H, Clock>::expire_bucket(BucketId id, std::uint32_t& budget) {
+  Bucket<State>& bucket = around_.buckets[id.value()];
+  if (!owns(bucket)) around_.meters.timers.fired_off_owner.increment();
+  const std::uint64_t start = clock_.ticks();
+  TimerStatesOf states{bucket.connections};
+  bucket.wheel.advance(chunks_, states, now_tick(), budget, [&](TimerName name, PacketTick deadline) {
+    look_at(bucket, bucket.connections.value(SlotId(name.slot)), scale_.begin_ns(deadline));
+  });
+  around_.bucket_meters[id.value()].timer_ticks.add(clock_.ticks() - start);
+  return bucket.wheel.next_due();
+}
+
+// The connection's timer has fired: ends it, or calls its handler, or finds that packets have moved its end
+// on.
+template <Handler H, base::TickClock Clock>
+void Worker<H, Clock>::look_at(Bucket<State>& bucket, Connection<State>& connection,
+                               std::int64_t deadline_ns) {
+  meter::TimerMeters& meters = around_.meters.timers;
+  meters.fired.increment();
+  const auto late_us = static_cast<std::uint64_t>((now_ns_ - deadline_ns) / base::kNanosecondsPerMicrosecond);
+  meters.lateness[std::min<std::size_t>(std::bit_width(late_us), meters.lateness.size() - 1)].increment();
+  if (now_ns_ >= connection.expires_ns) {
+    const CloseReason reason = connection.ended ? CloseReason::kEnded : CloseReason::kIdle;
+    return close(bucket, connection, reason, connection.expires_ns);
+  }
+  if (now_ns_ >= handler_.deadline_ns(connection))
+    handler_.due(bucket.connections.key_of(connection), connection, now_ns_);
+  arm(bucket, connection);
 }
 
 // The connection limit is reached: of some connections of this bucket, else of another bucket of this worker,
@@ -345,6 +451,11 @@ void Worker<H, Clock>::close(Bucket<State>& bucket, Connection<State>& connectio
                              std::int64_t now_ns) {
   tables_changed_ = true;
   count_close(reason);
+  if (connection.timer.armed()) around_.meters.timers.cancelled.increment();
+  if (connection.timer.has_entry()) {
+    TimerStatesOf states{bucket.connections};
+    bucket.wheel.remove(chunks_, states, timer_of(bucket, connection));
+  }
   handler_.close(bucket.connections.key_of(connection), connection, reason, now_ns);
   bucket.connections.erase(cache_, bucket.connections.slot_of(connection));
 }

@@ -47,6 +47,12 @@ void FlowMeter::begin_record(State& state, const Packet& packet) {
   state.tcp_control_bits = state.reverse_tcp_control_bits = 0;
 }
 
+// The record ends now; the next packet begins another, as active_deadline_ns has passed.
+void FlowMeter::due(const ConnectionKey& key, Connection& connection, std::int64_t) {
+  end_record(key, connection, EndReason::kActiveTimeout);
+  connection.state.packets = connection.state.reverse_packets = 0;
+}
+
 void FlowMeter::close(const ConnectionKey& key, Connection& connection, engine::CloseReason reason,
                       std::int64_t now_ns) {
   end_record(key, connection, end_reason(connection, reason, now_ns));

@@ -62,6 +62,13 @@ class FlowMeter {
   void packet(Connection& connection, const Packet& packet);
   void close(const ConnectionKey& key, Connection& connection, engine::CloseReason reason,
              std::int64_t now_ns);
+  std::int64_t deadline_ns(const Connection& connection) const {
+    const State& state = connection.state;
+    // Nothing to end: the record begins with the next packet.
+    return connection.ended || state.packets + state.reverse_packets == 0 ? engine::kNoDeadline
+                                                                          : state.active_deadline_ns;
+  }
+  void due(const ConnectionKey& key, Connection& connection, std::int64_t now_ns);
   void idle() {}
 
  private:
@@ -75,7 +82,7 @@ class FlowMeter {
 
 inline void FlowMeter::packet(Connection& connection, const Packet& packet) {
   State& state = connection.state;
-  if (packet.now_ns >= state.active_deadline_ns) {
+  if (packet.now_ns >= state.active_deadline_ns) [[unlikely]] {
     end_record(packet.key, connection, EndReason::kActiveTimeout);
     begin_record(state, packet);
   }

@@ -36,12 +36,26 @@ inline constexpr std::size_t kDropReasons = std::size(kDropReasonNames);
 
 using DropCounters = std::array<Counter, kDropReasons>;
 
+// How late timers were: a count for each power of two of microseconds. Bucket i counts latenesses below 2^i
+// us, and at least half of that for i > 0.
+using LatenessHistogram = std::array<Counter, 40>;
+
+struct TimerMeters {
+  Counter started;
+  Counter restarted;  // to another time, while pending
+  Counter cancelled;
+  Counter fired;
+  Counter fired_off_owner;  // by a worker that does not own the bucket: always 0
+  Counter
+      refused;  // no memory, or too far away: the connection is then ended by its next packet or at the end
+  LatenessHistogram lateness;
+};
+
 // Written by one worker [worker].
 struct alignas(base::kCacheLine) WorkerMeters {
-  Counter busy_ticks;   // of the clock, in steps that found work
-  Counter processed;    // packets that reached the handler
-  Counter bytes;        // wire bytes of these
-  Counter timer_ticks;  // of busy_ticks, spent on timers
+  Counter busy_ticks;  // of the clock, in steps that found work
+  Counter processed;   // packets that reached the handler
+  Counter bytes;       // wire bytes of these
   DropCounters dropped;
   Counter connections_opened;
   Counter connections_closed;   // by TCP's own end
@@ -49,7 +63,8 @@ struct alignas(base::kCacheLine) WorkerMeters {
   Counter connections_evicted;  // to stay within the limit
   Counter connections_flushed;  // still open when the run ended
   Counter buckets_taken_over;
-  Counter packets_parked;        // that waited for a handover
+  Counter packets_parked;  // that waited for a handover
+  TimerMeters timers;
   Counter ownership_violations;  // a bucket touched by a worker that does not own it: always 0
 };
 
@@ -57,6 +72,7 @@ struct alignas(base::kCacheLine) WorkerMeters {
 struct BucketMeters {
   Counter cost_ticks;  // estimated from sampled packets: see worker.h
   Counter packets;
+  Counter timer_ticks;  // measured, of the bucket's timers
 };
 
 }  // namespace evenkeel::meter

@@ -135,7 +135,9 @@ class Run {
 Result<void> Run::open_source() {
   source::SourceOptions source_options;
   source_options.seed = options_.seed;
-  auto source = source::make_source(options_.inputs.front(), source_options);
+  source_options.duration_ns = options_.duration_ns;
+  source_options.speed = options_.speed;
+  auto source = source::make_source(options_.inputs, source_options);
   if (!source) return source.error();
   source_ = std::move(*source);
   input_bytes_total_ = source_->statistics().bytes_total;

@@ -71,6 +71,8 @@ class Witness {
     if (connection.state.packets == 0) laws_->violate("a connection was opened without a packet");
     laws_->closed();
   }
+  std::int64_t deadline_ns(const Connection&) const { return engine::kNoDeadline; }
+  void due(const ConnectionKey&, Connection&, std::int64_t) {}
   void idle() {}
 
  private:
