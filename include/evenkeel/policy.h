@@ -112,6 +112,9 @@ class Policy {
   // are negative or not finite; capacities that are all zero; spans of lengths that do not fit; an owner that
   // does not exist; more than kBucketsMax buckets or kProcessorsMax processors, or none.
   virtual Result<void> plan(const Snapshot& snapshot, Plan& plan) = 0;
+  // Drops what is kept from earlier snapshots, where anything is: the next plan is as the first. Memory
+  // stays.
+  virtual void forget() {}
 };
 
 // The names that make_policy takes, the default of `evenkeel run` first.

@@ -23,5 +23,6 @@ inline constexpr int kExitUsage = 2;
 int report_error(const Error& error);
 
 void add_run(CLI::App& app, int& exit_code);
+void add_plan(CLI::App& app, int& exit_code);
 
 }  // namespace evenkeel::cli

@@ -23,6 +23,7 @@ class RssppPolicy final : public Policy {
  public:
   std::string_view name() const override { return "rsspp"; }
   Result<void> plan(const Snapshot& snapshot, Plan& plan) override;
+  void forget() override { just_received_.clear(); }
 
  private:
   static constexpr double kThreshold = 0.02;  // of a processor: less imbalance is left alone
