@@ -51,7 +51,10 @@ void IndexPolicy::begin(const Snapshot& snapshot) {
 void IndexPolicy::level(const Snapshot& snapshot, bool elephants_move) {
   set_limits(snapshot, options_.hysteresis);
   sorted_.sort(snapshot, measured_, owner_);
-  if (elephants_move) isolate(snapshot);
+  if (elephants_move)
+    isolate(snapshot);
+  else
+    close_homes(snapshot);
   trade_large();
   fill_quotas();
   repair(elephants_move);
@@ -123,6 +126,16 @@ void IndexPolicy::isolate(const Snapshot& snapshot) {
     const double load = measured_.load_of(snapshot, home.elephant.value());
     const std::size_t position = sorted_.find(owner, home.elephant, load);
     if (position < sorted_.size(owner)) apply_move(owner, position, i, MoveReason::kIsolate);
+  }
+}
+
+// Nothing is to fill the room that was meant for an elephant which stays elsewhere.
+void IndexPolicy::close_homes(const Snapshot& snapshot) {
+  for (std::uint32_t i = 0; i < levels_.size(); ++i) {
+    const ProcessorLoad& home = measured_.processors[i];
+    if (!home.has_elephant || builder_.destination(snapshot, home.elephant) == i) continue;
+    levels_[i].target = std::min(levels_[i].target, levels_[i].load);
+    levels_[i].quota = 0;
   }
 }
 

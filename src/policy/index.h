@@ -67,6 +67,7 @@ class IndexPolicy final : public Policy {
   bool any_above_limit() const;
   void set_quotas(const Snapshot& snapshot);
   void isolate(const Snapshot& snapshot);
+  void close_homes(const Snapshot& snapshot);
   void trade_large();
   void trade(std::uint32_t donor, std::size_t position, std::uint32_t receiver, double needed, double single);
   void apply_trade(std::uint32_t donor, std::size_t position, std::uint32_t receiver);

@@ -164,6 +164,9 @@ ProcessorLoad* Measured::home_of(const Snapshot& snapshot, const Elephant& eleph
   std::uint32_t best_cost = 0;
   for (ProcessorLoad& processor : processors) {
     if (processor.fixed || processor.capacity < capacity) continue;
+    // Nor where it would be worse off, next to work that cannot leave.
+    const double there = elephant.load + std::max(0.0, processor.load - processor.movable);
+    if (&processor != owner && there * owner->capacity > owner->load * processor.capacity) continue;
     std::uint32_t cost = processor.busy_buckets;
     // Elephants do not take each other's homes, only what is free.
     if (&processor != owner) cost = 2 * cost + 2 + (processor.largest > fair ? kBucketsMax : 0);
