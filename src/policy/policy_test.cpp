@@ -357,6 +357,27 @@ TEST(Index, HonoursTheCapOnMovesAndTheirCost) {
   EXPECT_TRUE(plan_with("index", world, dear).moves.empty());
 }
 
+// The bars of docs/policies.md, small: mean excess over the lower bound of one plan, in per cent.
+double mean_excess_percent(const PolicyOptions& options) {
+  double sum = 0;
+  int plans = 0;
+  for (std::uint64_t seed = 1; seed <= 10; ++seed)
+    for (const std::size_t processors : {2, 8, 32}) {
+      World world = level_world(512, processors);
+      base::Random random(seed);
+      for (double& load : world.load) load *= std::exp(random.normal()) / 1.65;
+      const Plan plan = plan_with("index", world, options);
+      sum += 100 * (plan.max_over_mean_after / plan.lower_bound - 1);
+      ++plans;
+    }
+  return sum / plans;
+}
+
+TEST(Index, ComesCloseToTheLowerBound) {
+  EXPECT_LE(mean_excess_percent(PolicyOptions::running()), 1.75);
+  EXPECT_LE(mean_excess_percent(PolicyOptions::quality()), 0.3);
+}
+
 TEST(Index, LevelsForCapacities) {
   World world = level_world(512, 4);
   world.capacity = {1, 1, 0.5, 0.5};
