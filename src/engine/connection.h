@@ -42,13 +42,12 @@ template <typename State>
 struct Connection {
   std::int64_t expires_ns = 0;
   TimerState timer;  // looks at expires_ns and at the handler's deadline, and goes on to whichever is next
-  std::uint8_t forward_reversed : 1 = 0;  // the first packet went from the key's high endpoint to its low one
-  std::uint8_t fin_forward : 1 = 0;
-  std::uint8_t fin_reverse : 1 = 0;
-  std::uint8_t ended : 1 = 0;
+  bool forward_reversed = false;  // the first packet went from the key's high endpoint to its low one
+  std::uint8_t fins = 0;          // directions that have sent a FIN: 1 forward, 2 reverse
+  bool ended = false;             // by TCP: RST, or FIN in both directions
   State state{};
 
-  bool forward(const Packet& packet) const { return packet.reversed() == (forward_reversed != 0); }
+  bool forward(const Packet& packet) const { return packet.reversed() == forward_reversed; }
 
   // True when this connection is over and `packet` belongs to the next one of the same endpoints.
   bool over_before(const Packet& packet) const {
@@ -57,12 +56,22 @@ struct Connection {
     return ended && (packet.tcp_flags & (tcp::kSyn | tcp::kAck | tcp::kRst)) == tcp::kSyn;
   }
 
-  // Moves the end of life on after a packet.
-  void advance(const Packet& packet, const Lifetimes& lifetimes) {
-    if (ended) return;
-    if ((packet.tcp_flags & tcp::kFin) != 0) (forward(packet) ? fin_forward : fin_reverse) = 1;
-    ended = (packet.tcp_flags & tcp::kRst) != 0 || (fin_forward && fin_reverse);
+  // Moves the end of life on after a packet. Returns true when TCP has ended the connection with it: only
+  // then does the end come nearer.
+  bool advance(const Packet& packet, const Lifetimes& lifetimes) {
+    if (ended || (packet.tcp_flags & (tcp::kFin | tcp::kRst)) != 0) [[unlikely]]
+      return advance_to_end(packet, lifetimes);
+    expires_ns = packet.now_ns + lifetimes.idle_ns;
+    return false;
+  }
+
+ private:
+  bool advance_to_end(const Packet& packet, const Lifetimes& lifetimes) {
+    if (ended) return false;
+    if ((packet.tcp_flags & tcp::kFin) != 0) fins |= forward(packet) ? 1 : 2;
+    ended = (packet.tcp_flags & tcp::kRst) != 0 || fins == 3;
     expires_ns = packet.now_ns + (ended ? lifetimes.linger_ns : lifetimes.idle_ns);
+    return ended;
   }
 };
 

@@ -159,11 +159,14 @@ class alignas(base::kCacheLine) ConnectionTable {
   // Keys without padding are compared as words, without a branch or a call for each member.
   static bool same(const Key& a, const Key& b) {
     if constexpr (std::has_unique_object_representations_v<Key> && sizeof(Key) % sizeof(std::uint64_t) == 0) {
-      std::array<std::uint64_t, sizeof(Key) / sizeof(std::uint64_t)> words_a, words_b;
-      std::memcpy(words_a.data(), &a, sizeof a);
-      std::memcpy(words_b.data(), &b, sizeof b);
       std::uint64_t difference = 0;
-      for (std::size_t i = 0; i < words_a.size(); ++i) difference |= words_a[i] ^ words_b[i];
+#pragma GCC unroll 8
+      for (std::size_t at = 0; at < sizeof(Key); at += sizeof(std::uint64_t)) {
+        std::uint64_t word_a, word_b;
+        std::memcpy(&word_a, reinterpret_cast<const std::byte*>(&a) + at, sizeof word_a);
+        std::memcpy(&word_b, reinterpret_cast<const std::byte*>(&b) + at, sizeof word_b);
+        difference |= word_a ^ word_b;
+      }
       return difference == 0;
     } else {
       return a == b;

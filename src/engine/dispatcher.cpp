@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "base/check.h"
 #include "engine/release.h"
@@ -22,6 +23,7 @@ Dispatcher::Dispatcher(const DispatcherOptions& options, Source& source, const p
       meters_(meters),
       fragments_(options.fragments, options.fragment_seed),
       now_ns_(std::numeric_limits<std::int64_t>::min()),
+      lanes_(rings.size()),
       staged_(rings.size()),
       handed_over_ns_(now_ns_) {
   for (auto& items : staged_) items.reserve(2 * kBurst);
@@ -100,7 +102,7 @@ bool Dispatcher::dispatch_burst() {
       meters_.by_parse_reason[static_cast<std::size_t>(parsed.reason)].increment();
       packet.block->release(1);
     } else if (parsed.fragments_count == 0) {
-      make_ready(packet);
+      ready_[ready_size_++] = &packet;
     } else if (!dispatch_fragment(packet, parsed)) {
       break;
     }
@@ -112,8 +114,13 @@ bool Dispatcher::dispatch_burst() {
 bool Dispatcher::dispatch_fragment(Packet& packet, const packet::ParseResult& parsed) {
   switch (fragments_.offer(packet, parsed)) {
     case packet::FragmentFate::kGoesOn:
-      while (Packet* released = fragments_.take_released()) make_ready(*released);
-      make_ready(packet);
+      hand_over();
+      while (Packet* released = fragments_.take_released()) {
+        ready_[ready_size_++] = released;
+        if (ready_size_ == ready_.size()) hand_over();
+      }
+      ready_[ready_size_++] = &packet;
+      hand_over();
       break;
     case packet::FragmentFate::kHeld:
     case packet::FragmentFate::kOrphan:
@@ -128,19 +135,28 @@ bool Dispatcher::dispatch_fragment(Packet& packet, const packet::ParseResult& pa
   return true;
 }
 
-void Dispatcher::make_ready(Packet& packet) {
-  if (ready_size_ == ready_.size()) hand_over();
-  ready_[ready_size_++] = &packet;
-}
-
+// Each worker's packets go into its ring together. What a full ring does not take is staged.
 void Dispatcher::hand_over() {
   const std::span<Packet* const> packets(ready_.data(), ready_size_);
-  hasher_.hash(packets);
-  for (Packet* packet : packets) {
-    packet->bucket = static_cast<std::uint16_t>(packet->hash & bucket_mask_);
-    stage(ProcessorId(table_->owner[packet->bucket]), RingItem(packet));
-  }
   ready_size_ = 0;
+  hasher_.hash(packets);
+  const std::uint16_t* const owner = table_->owner.data();
+  std::array<std::uint16_t, kBurst> lanes_used;
+  std::size_t lanes_used_size = 0;
+  for (Packet* packet : packets) {
+    const std::uint32_t bucket = packet->hash & bucket_mask_;
+    packet->bucket = static_cast<std::uint16_t>(bucket);
+    Lane& lane = lanes_[owner[bucket]];
+    if (lane.size == 0) lanes_used[lanes_used_size++] = owner[bucket];
+    lane.items[lane.size++] = RingItem(packet);
+  }
+  for (std::size_t i = 0; i < lanes_used_size; ++i) {
+    const std::uint32_t worker = lanes_used[i];
+    const std::span<const RingItem> items(lanes_[worker].items.data(), std::exchange(lanes_[worker].size, 0));
+    // What is staged goes first.
+    const std::size_t pushed = staged_[worker].empty() ? rings_[worker]->push(items) : 0;
+    for (const RingItem item : items.subspan(pushed)) stage(ProcessorId(worker), item);
+  }
 }
 
 void Dispatcher::stage(ProcessorId worker, RingItem item) {

@@ -83,7 +83,6 @@ class Dispatcher {
   void take_burst();
   bool dispatch_burst();
   bool dispatch_fragment(Packet& packet, const packet::ParseResult& parsed);
-  void make_ready(Packet& packet);
   void hand_over();
   void stage(ProcessorId worker, RingItem item);
   bool flush();
@@ -108,7 +107,13 @@ class Dispatcher {
   std::size_t ready_size_ = 0;
   std::int64_t now_ns_;
   bool source_ended_ = false;
-  bool ended_ = false;                         // the end marks are staged
+  bool ended_ = false;  // the end marks are staged
+  // The packets of one burst for one worker.
+  struct Lane {
+    std::size_t size = 0;
+    std::array<RingItem, kBurst> items;
+  };
+  std::vector<Lane> lanes_;                    // by worker
   std::vector<std::vector<RingItem>> staged_;  // by worker: what is not in its ring yet
   std::vector<std::uint32_t> workers_with_staged_;
   std::atomic<bool> finish_{false};

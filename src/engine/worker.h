@@ -331,22 +331,22 @@ void Worker<H, Clock>::look_up(std::span<Packet* const> packets, std::span<std::
 
 template <Handler H, base::TickClock Clock>
 bool Worker<H, Clock>::deliver(Bucket<State>& bucket, const Packet& packet, std::uint64_t hash, Found found) {
-  if (tables_changed_) found = bucket.connections.find(packet.key, hash);
-  if (found != nullptr && found->over_before(packet)) {
+  if (tables_changed_) [[unlikely]]
+    found = bucket.connections.find(packet.key, hash);
+  if (found != nullptr && found->over_before(packet)) [[unlikely]] {
     close(bucket, *found, found->ended ? CloseReason::kEnded : CloseReason::kIdle, packet.now_ns);
     found = nullptr;
   }
-  if (found == nullptr) found = open(bucket, packet, hash);
-  if (found == nullptr) {
-    around_.meters.dropped[static_cast<std::size_t>(meter::DropReason::kConnectionLimit)].increment();
-    return false;
+  if (found == nullptr) [[unlikely]] {
+    found = open(bucket, packet, hash);
+    if (found == nullptr) return false;
   }
-  const bool was_ended = found->ended;
   handler_.packet(*found, packet);
-  found->advance(packet, around_.lifetimes);
+  const bool ended_now = found->advance(packet, around_.lifetimes);
   // The timer goes by its old time until that comes, and then to the new one; only an earlier time needs it
   // moved now.
-  if (!found->timer.armed() || found->ended != was_ended) arm(bucket, *found);
+  if (ended_now || !found->timer.armed()) [[unlikely]]
+    arm(bucket, *found);
   return true;
 }
 
@@ -356,7 +356,10 @@ auto Worker<H, Clock>::open(Bucket<State>& bucket, const Packet& packet, std::ui
   Found found = bucket.connections.insert(cache_, packet.key, hash);
   if (found == nullptr && make_room(bucket, hash))
     found = bucket.connections.insert(cache_, packet.key, hash);
-  if (found == nullptr) return found;
+  if (found == nullptr) {
+    around_.meters.dropped[static_cast<std::size_t>(meter::DropReason::kConnectionLimit)].increment();
+    return nullptr;
+  }
   found->forward_reversed = packet.reversed();
   handler_.open(*found, packet);
   around_.meters.connections_opened.increment();
