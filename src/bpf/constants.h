@@ -23,9 +23,8 @@ enum {
 // two receiving CPUs do not fight over neighbouring buckets.
 struct evenkeel_bucket_state {
   __u64 word;
-  __u64 bytes;           // frame bytes sent
-  __u64 last_packet_ns;  // of the monotonic clock; kept up to date only while a move is pending
-  __u64 reserved[5];
+  __u64 bytes;  // frame bytes sent
+  __u64 reserved[6];
 };
 
 // One slot for each bucket, written by the CPU that the bucket's packets are sent to.
@@ -37,9 +36,14 @@ struct evenkeel_bucket_arrival {
 
 enum {
   kStampCpuBits = 16,
-  // A batch is certainly delivered when two more have begun: the kernel reports a batch before (6.15 and
-  // later) or after it hands it to the stack, and the next one begins only behind both.
-  kBatchesUntilDelivered = 2,
+};
+
+// One slot for each target CPU, written by its own thread, where the receiving CPUs can read it.
+struct evenkeel_target_progress {
+  __u64 batches;        // that were reported
+  __u64 last_batch_ns;  // when the last one was, of the monotonic clock
+  __u64 thread;         // address of the kernel's task
+  __u64 reserved[5];
 };
 
 // What the receiving side did with packets. One list: enumerator, name in reports, what it means.
@@ -71,10 +75,11 @@ struct evenkeel_target_count {
 // Set by the loader before the steering programs are verified.
 struct evenkeel_steer_configuration {
   __u32 bucket_mask;
-  __u32 inner_tunnel;           // not 0: the connection inside a tunnel decides
-  __u64 gap_ns;                 // a pause of a bucket that is long enough to move it
-  __u32 batches_tell_delivery;  // not 0: later batches of a CPU prove that earlier ones were delivered
-  __u32 reserved;
+  __u32 inner_tunnel;  // not 0: the connection inside a tunnel decides
+  __u64 gap_ns;        // where the thread's state may not be read: long enough to hand over a batch
+  __u32
+      batches_until_delivered;  // so many reports after its own, a batch is delivered; 0: they prove nothing
+  __u32 task_state_offset;      // of task_struct.__state in this kernel, or 0: not known, or may not be read
 };
 
 // Toeplitz hash of a tuple of up to 36 bytes by byte tables: tables[position][byte].

@@ -101,12 +101,16 @@ std::uint32_t Object::map_identity(const char* name) const {
   return info.id;
 }
 
-void Object::set_variable(std::size_t offset, std::uint32_t value) {
-  std::size_t size = 0;
-  bpf_map* const map = find_map(object_.get(), ".bss");
-  auto* const memory = static_cast<std::byte*>(const_cast<void*>(bpf_map__initial_value(map, &size)));
-  CHECK(memory != nullptr && offset + sizeof value <= size);
-  std::memcpy(memory + offset, &value, sizeof value);
+Result<void> Object::set_variable(std::size_t offset, std::uint32_t value) {
+  const bpf_map* const map = find_map(object_.get(), ".bss");
+  CHECK(offset + sizeof value <= bpf_map__value_size(map));
+  std::vector<std::byte> section(bpf_map__value_size(map));
+  const std::uint32_t key = 0;
+  if (bpf_map_lookup_elem(bpf_map__fd(map), &key, section.data()) == 0) {
+    std::memcpy(section.data() + offset, &value, sizeof value);
+    if (bpf_map_update_elem(bpf_map__fd(map), &key, section.data(), 0) == 0) return {};
+  }
+  return runtime_error(fmt::format("cannot write a kernel program's variable: {}", std::strerror(errno)));
 }
 
 Result<base::FileDescriptor> Object::attach_raw_tracepoint(const char* name, const char* tracepoint) const {

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <span>
 #include <string>
@@ -43,7 +44,7 @@ class Object {
   // The map's identity, as tracepoints report it.
   std::uint32_t map_identity(const char* name) const;
   // Writes a global variable of the programs (section .bss) while they run.
-  void set_variable(std::size_t offset, std::uint32_t value);
+  Result<void> set_variable(std::size_t offset, std::uint32_t value);
 
   // Attaches a tracepoint program for as long as the descriptor lives.
   Result<base::FileDescriptor> attach_raw_tracepoint(const char* program, const char* tracepoint) const;
@@ -105,12 +106,16 @@ Result<T> read_per_cpu_sum(int descriptor, std::uint32_t key) {
   static_assert(sizeof(T) % sizeof(std::uint64_t) == 0);
   std::vector<T> copies(possible_cpus());
   if (auto read = read_per_cpu(descriptor, key, sizeof(T), copies.data()); !read) return read.error();
-  T sum{};
-  auto* const to = reinterpret_cast<std::uint64_t*>(&sum);
+  // Copied word by word: the kernel's 64-bit type is not the one of <cstdint>.
+  constexpr std::size_t kWords = sizeof(T) / sizeof(std::uint64_t);
+  std::uint64_t sums[kWords] = {};
   for (const T& copy : copies) {
-    const auto* const from = reinterpret_cast<const std::uint64_t*>(&copy);
-    for (std::size_t i = 0; i < sizeof(T) / sizeof(std::uint64_t); ++i) to[i] += from[i];
+    std::uint64_t words[kWords];
+    std::memcpy(words, &copy, sizeof copy);
+    for (std::size_t i = 0; i < kWords; ++i) sums[i] += words[i];
   }
+  T sum;
+  std::memcpy(&sum, sums, sizeof sum);
   return sum;
 }
 

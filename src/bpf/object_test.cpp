@@ -16,8 +16,8 @@ TEST(ObjectTest, TheKernelsVerifierAcceptsEveryProgram) {
     object.set_configuration(evenkeel_steer_configuration{.bucket_mask = 0,
                                                           .inner_tunnel = inner_tunnel,
                                                           .gap_ns = 0,
-                                                          .batches_tell_delivery = 1,
-                                                          .reserved = 0});
+                                                          .batches_until_delivered = 2,
+                                                          .task_state_offset = 24});
     const auto loaded = object.load();
     EXPECT_TRUE(loaded.ok()) << loaded.error().message;
   }

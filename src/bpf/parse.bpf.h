@@ -36,6 +36,7 @@ enum {
   kEtherTypeMpls = 0x8847,
   kEtherTypeMplsMulticast = 0x8848,
   kEtherTypePppoeSession = 0x8864,
+  kEtherTypeFabricPath = 0x8903,
   kEtherTypeServiceVlan = 0x88a8,
   kEtherTypeOldQinq = 0x9100,
   kEtherTypeOlderQinq = 0x9200,
@@ -111,7 +112,7 @@ static __always_inline int evenkeel_behind_ethernet(EVENKEEL_CONTEXT* context,
   return 0;
 }
 
-// A pseudowire's control word of zeros, with Ethernet of a known type behind it (RFC 4448).
+// A pseudowire's control word, which begins with 0000, with Ethernet of a known type behind it (RFC 4448).
 static __always_inline int evenkeel_behind_pseudowire(EVENKEEL_CONTEXT* context,
                                                       struct evenkeel_packet* packet) {
   __u16 type = 0;
@@ -143,7 +144,7 @@ __noinline int evenkeel_behind_mpls(EVENKEEL_CONTEXT* context, struct evenkeel_p
   if ((label[2] & 1) == 0) return kVerdictMalformed;
   __u8 first = 0;
   if (!evenkeel_load(context, packet, packet->offset, &first, 1)) return kVerdictMalformed;
-  if (first == 0) return evenkeel_behind_pseudowire(context, packet);
+  if (first >> 4 == 0) return evenkeel_behind_pseudowire(context, packet);
   if (first >> 4 != 4 && first >> 4 != 6) return kVerdictUnclassified;
   packet->ip_version = first >> 4;
   return 0;
@@ -201,6 +202,9 @@ static __always_inline int evenkeel_link_step(EVENKEEL_CONTEXT* context, struct 
       return evenkeel_behind_mpls(context, packet);
     case kEtherTypePppoeSession:
       return evenkeel_behind_pppoe(context, packet);
+    case kEtherTypeFabricPath:
+      packet->offset += 2;
+      return evenkeel_behind_ethernet(context, packet);
     default:
       if (packet->ether_type > kEtherTypeLengthMax) return kVerdictUnclassified;
       return evenkeel_behind_llc(context, packet);

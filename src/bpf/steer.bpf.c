@@ -38,13 +38,13 @@ struct {
   __type(value, struct evenkeel_target_count);
 } target_counts SEC(".maps");
 
-// Batches that the thread of each CPU has begun, where the XDP program of another CPU can read it.
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
   __uint(max_entries, 1);
   __type(key, __u32);
-  __type(value, __u64);
-} target_batches SEC(".maps");
+  __type(value, struct evenkeel_target_progress);
+} target_progress SEC(".maps");
 
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -78,14 +78,32 @@ static __always_inline int find_bucket(struct xdp_md* context, __u32* bucket) {
 static __always_inline __u32 target_of(__u64 word) { return word >> kStateTargetShift & kTargetMask; }
 static __always_inline __u32 pending_of(__u64 word) { return word & kTargetMask; }
 
-// Whether all packets that have arrived at the target were handed to the stack since: two more batches have
-// begun on the CPU of the last one.
+static __always_inline __u64 read_once(const __u64* value) { return *(const volatile __u64*)value; }
+
+// Whether the thread has said that it is about to sleep, which it does behind the delivery of its last batch.
+// Any state but running means that; the kernel may change the state back, but then the thread has been there.
+static __always_inline int asleep(__u64 thread) {
+  __u32 state = 0;
+  if (thread == 0) return 0;
+  const void* const from = (const void*)(long)(thread + configuration.task_state_offset);
+  return bpf_probe_read_kernel(&state, sizeof(state), from) == 0 && state != 0;
+}
+
+// Whether all packets that have arrived at the target were handed to the stack since: its thread reported
+// enough batches more, or went to sleep. The thread writes the time before the number, and here the number is
+// read first: the time is never older than the number.
 static __always_inline int delivered(const struct evenkeel_bucket_arrival* arrival, __u32 target) {
-  if (!configuration.batches_tell_delivery) return 0;
-  const __u64 stamp = *(const volatile __u64*)&arrival->stamp;
+  const __u64 stamp = read_once(&arrival->stamp);
   if ((stamp & kTargetMask) != target) return 0;
-  const __u64* const batches = bpf_map_lookup_elem(&target_batches, &target);
-  return batches && *(const volatile __u64*)batches >= (stamp >> kStampCpuBits) + kBatchesUntilDelivered;
+  const struct evenkeel_target_progress* const progress = bpf_map_lookup_elem(&target_progress, &target);
+  if (!progress) return 0;
+  const __u64 own = stamp >> kStampCpuBits;
+  const __u64 batches = read_once(&progress->batches);
+  if (batches <= own) return 0;
+  const __u32 until_delivered = configuration.batches_until_delivered;
+  if (until_delivered != 0 && batches >= own + until_delivered) return 1;
+  if (configuration.task_state_offset != 0) return asleep(read_once(&progress->thread));
+  return bpf_ktime_get_ns() - read_once(&progress->last_batch_ns) >= configuration.gap_ns;
 }
 
 // A move is wanted, and a packet of the bucket was counted on top of `before`. If nothing that came before it
@@ -96,11 +114,8 @@ static __always_inline __u32 try_switch(struct evenkeel_bucket_state* state, __u
   const __u32 target = target_of(before);
   const struct evenkeel_bucket_arrival* const arrival = bpf_map_lookup_elem(&bucket_arrivals, &bucket);
   if (!arrival) return target;
-  const __u64 now = bpf_ktime_get_ns();
-  const __u64 quiet = now - state->last_packet_ns;
-  state->last_packet_ns = now;
-  if ((__u32) * (const volatile __u64*)&arrival->packets != (__u32)(before >> kStateSentShift)) return target;
-  if (quiet < configuration.gap_ns && !delivered(arrival, target)) return target;
+  if ((__u32)read_once(&arrival->packets) != (__u32)(before >> kStateSentShift)) return target;
+  if (!delivered(arrival, target)) return target;
   const __u64 counted = before + (1ull << kStateSentShift);
   const __u64 moved =
       (counted & 0xffffffff00000000ull) | (__u64)pending_of(before) << kStateTargetShift | kTargetNone;
@@ -151,12 +166,12 @@ SEC("xdp") int evenkeel_steer(struct xdp_md* context) {
 SEC("xdp/cpumap") int evenkeel_arrive(struct xdp_md* context) {
   __u32 target = bpf_get_smp_processor_id();
   struct evenkeel_target_count* const counts = bpf_map_lookup_elem(&target_counts, &target);
-  const __u64* const batches = bpf_map_lookup_elem(&target_batches, &target);
-  if (!counts || !batches) return XDP_PASS;
+  const struct evenkeel_target_progress* const progress = bpf_map_lookup_elem(&target_progress, &target);
+  if (!counts || !progress) return XDP_PASS;
   ++counts->arrived;
   __u32 bucket = 0;
   if (find_bucket(context, &bucket) == kVerdictConnection) {
-    count_arrival(bucket, *batches << kStampCpuBits | target);
+    count_arrival(bucket, progress->batches << kStampCpuBits | target);
   }
   return XDP_PASS;
 }
@@ -166,11 +181,14 @@ SEC("raw_tp/xdp_cpumap_kthread") int evenkeel_batch(struct bpf_raw_tracepoint_ar
   if ((__u32)context->args[0] != cpu_map_id) return 0;
   __u32 target = bpf_get_smp_processor_id();
   struct evenkeel_target_count* const counts = bpf_map_lookup_elem(&target_counts, &target);
-  __u64* const batches = bpf_map_lookup_elem(&target_batches, &target);
-  if (!counts || !batches) return 0;
+  struct evenkeel_target_progress* const progress = bpf_map_lookup_elem(&target_progress, &target);
+  if (!counts || !progress) return 0;
   ++counts->batches;
   counts->kernel_drops += (__u32)context->args[2];
-  *(volatile __u64*)batches = *batches + 1;
+  progress->thread = bpf_get_current_task();
+  *(volatile __u64*)&progress->last_batch_ns = bpf_ktime_get_ns();
+  const __u64 before = __sync_fetch_and_add(&progress->batches, 1);  // ordered behind the time
+  asm volatile("" : : "r"(before));
   return 0;
 }
 
