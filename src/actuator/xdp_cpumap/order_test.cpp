@@ -1,0 +1,149 @@
+// Moves under traffic, between two hosts on this machine.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "actuator/network_interface.h"
+#include "actuator/xdp_cpumap/xdp_cpumap.h"
+#include "tests/numbered_packets.h"
+#include "tests/two_hosts.h"
+
+namespace evenkeel::actuator {
+namespace {
+
+using namespace std::chrono_literals;
+using tests::Host;
+
+constexpr std::uint32_t kConnections = 16;
+constexpr std::uint32_t kBuckets = 128;
+constexpr std::uint32_t kRounds = 500;
+constexpr std::uint16_t kPort = 7'777;
+
+struct Outcome {
+  std::uint64_t sent = 0;
+  std::uint64_t received = 0;
+  std::uint64_t out_of_order = 0;
+  std::uint64_t rounds_completed = 0;
+  SteeringTotals totals;
+  std::string error;
+};
+
+// Swaps all buckets between two CPUs, and waits for each round to complete. The limit only ends a test that
+// hangs.
+void swap_all(Steering& steering, Outcome& outcome) {
+  constexpr auto kLimit = 40s;
+  const auto end = std::chrono::steady_clock::now() + kLimit;
+  Measurement measurement;
+  for (std::uint32_t round = 0; round < kRounds && std::chrono::steady_clock::now() < end; ++round) {
+    std::vector<Move> moves;
+    for (std::uint32_t bucket = 0; bucket < kBuckets; ++bucket) {
+      moves.push_back({.bucket = BucketId(bucket), .from = {}, .to = ProcessorId((bucket + round) % 2)});
+    }
+    (void)steering.apply(moves);
+    while (steering.pending() > 0 && std::chrono::steady_clock::now() < end) {
+      std::this_thread::sleep_for(1ms);
+      (void)steering.settle();
+    }
+    if (steering.pending() == 0) ++outcome.rounds_completed;
+    (void)steering.measure(measurement);
+    std::this_thread::sleep_for(1ms);
+  }
+}
+
+Outcome move_under_traffic(XdpMode mode, MoveOrder order) {
+  tests::TwoHosts hosts;
+  if (mode == XdpMode::kNative)
+    hosts.run_on(Host::kA, "ethtool -K " + hosts.interface(Host::kA) + " tx off >/dev/null");
+  Outcome outcome;
+  std::atomic<bool> stop_sending{false};
+  std::atomic<bool> stop_receiving{false};
+  std::unique_ptr<tests::NumberedReceiver> receiver;
+  std::unique_ptr<tests::NumberedSender> sender;
+  hosts
+      .thread_on(Host::kB, [&] { receiver = std::make_unique<tests::NumberedReceiver>(kConnections, kPort); })
+      .join();
+  hosts
+      .thread_on(Host::kA,
+                 [&] { sender = std::make_unique<tests::NumberedSender>(kConnections, "10.77.0.2", kPort); })
+      .join();
+  std::thread receiving([&] { receiver->run(stop_receiving); });
+  std::thread sending;
+  hosts
+      .thread_on(Host::kB,
+                 [&] {
+                   XdpCpumapOptions options;
+                   options.interface_index = find_interface(hosts.interface(Host::kB))->index;
+                   options.mode = mode;
+                   options.kernel = {.buckets = kBuckets, .cpus = {0, 1}, .queue_size = 16'384};
+                   options.moves.order = order;
+                   auto steering = make_xdp_cpumap(options);
+                   if (!steering) {
+                     outcome.error = steering.error().message;
+                     return;
+                   }
+                   if (auto started = (*steering)->start(); !started) {
+                     outcome.error = started.error().message;
+                     return;
+                   }
+                   sending = std::thread([&] { sender->run(stop_sending, 500us); });
+                   swap_all(**steering, outcome);
+                   stop_sending = true;
+                   sending.join();
+                   std::this_thread::sleep_for(50ms);
+                   if (auto totals = (*steering)->totals(); totals) outcome.totals = *totals;
+                   (void)(*steering)->stop(500ms);
+                 })
+      .join();
+  stop_receiving = true;
+  receiving.join();
+  outcome.sent = sender->sent();
+  outcome.received = receiver->received();
+  outcome.out_of_order = receiver->out_of_order();
+  return outcome;
+}
+
+class OrderTest : public testing::TestWithParam<XdpMode> {
+ protected:
+  void SetUp() override {
+    if (const std::string why = tests::TwoHosts::why_not(); !why.empty()) GTEST_SKIP() << why;
+    if (std::thread::hardware_concurrency() < 2) GTEST_SKIP() << "moves need two CPUs";
+  }
+  static void expect_conservation(const Outcome& outcome) {
+    ASSERT_EQ(outcome.error, "");
+    EXPECT_EQ(outcome.totals.steered, outcome.totals.arrived + outcome.totals.drops);
+    EXPECT_EQ(outcome.totals.in_flight, 0u);
+    EXPECT_GE(outcome.totals.steered, outcome.sent);
+    EXPECT_EQ(outcome.sent, outcome.received) << "drops: " << outcome.totals.drops;
+  }
+};
+
+TEST_P(OrderTest, StrictReordersAndLosesNothingOverFiveHundredMovesOfTheWholeTable) {
+  const Outcome outcome = move_under_traffic(GetParam(), MoveOrder::kStrict);
+  expect_conservation(outcome);
+  constexpr std::uint64_t kRoundsThatProve = 50;
+  EXPECT_GE(outcome.rounds_completed, kRoundsThatProve) << "of " << kRounds;
+  RecordProperty("rounds", std::to_string(outcome.rounds_completed));
+  EXPECT_EQ(outcome.out_of_order, 0u);
+  EXPECT_EQ(outcome.totals.moves_forced, 0u);
+  EXPECT_EQ(outcome.totals.reorder_risk, 0u);
+  EXPECT_GT(outcome.totals.moves_done, 0u);
+}
+
+TEST_P(OrderTest, FastReordersAndLosesNothing) {
+  const Outcome outcome = move_under_traffic(GetParam(), MoveOrder::kFast);
+  expect_conservation(outcome);
+  EXPECT_GT(outcome.out_of_order, 0u) << "or else the strict order proves nothing";
+  EXPECT_GT(outcome.totals.reorder_risk, 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Modes, OrderTest, testing::Values(XdpMode::kNative, XdpMode::kGeneric),
+                         [](const auto& mode) {
+                           return mode.param == XdpMode::kNative ? "Native" : "Generic";
+                         });
+
+}  // namespace
+}  // namespace evenkeel::actuator

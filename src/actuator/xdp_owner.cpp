@@ -1,0 +1,53 @@
+#include "actuator/xdp_owner.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fmt/core.h>
+#include <linux/if_link.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/file_descriptor.h"
+
+namespace evenkeel::actuator {
+namespace {
+
+std::uint32_t flags_of(bool generic) { return generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE; }
+
+}  // namespace
+
+Result<std::string> set_xdp_program_aside(const NetworkInterface& interface) {
+  const base::FileDescriptor program(
+      bpf_prog_get_fd_by_id(static_cast<std::uint32_t>(interface.xdp_program)));
+  if (!program.valid()) {
+    return runtime_error(
+        fmt::format("cannot get hold of XDP program {}: {}", interface.xdp_program, std::strerror(errno)));
+  }
+  const std::string pin = fmt::format("/sys/fs/bpf/evenkeel-{}-{}", interface.name, interface.xdp_program);
+  if (bpf_obj_pin(program.get(), pin.c_str()) != 0) {
+    return runtime_error(fmt::format("cannot keep XDP program {} at {}: {} (is bpffs mounted?)",
+                                     interface.xdp_program, pin, std::strerror(errno)));
+  }
+  const int error = bpf_xdp_detach(interface.index, flags_of(interface.xdp_generic), nullptr);
+  if (error == 0) return pin;
+  unlink(pin.c_str());
+  return runtime_error(
+      fmt::format("XDP program {} is held by its owner and cannot be set aside ({}): end that program",
+                  interface.xdp_program, std::strerror(-error)));
+}
+
+Result<void> put_xdp_program_back(int interface_index, const std::string& pin, bool generic) {
+  const base::FileDescriptor program(bpf_obj_get(pin.c_str()));
+  if (!program.valid()) return runtime_error(fmt::format("cannot open {}: {}", pin, std::strerror(errno)));
+  const std::uint32_t flags = flags_of(generic) | XDP_FLAGS_UPDATE_IF_NOEXIST;
+  const int error = bpf_xdp_attach(interface_index, program.get(), flags, nullptr);
+  if (error != 0) {
+    return runtime_error(fmt::format("cannot attach {} again: {}", pin, std::strerror(-error)));
+  }
+  unlink(pin.c_str());
+  return {};
+}
+
+}  // namespace evenkeel::actuator
