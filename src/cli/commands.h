@@ -24,5 +24,6 @@ int report_error(const Error& error);
 
 void add_run(CLI::App& app, int& exit_code);
 void add_plan(CLI::App& app, int& exit_code);
+void add_steer(CLI::App& app, int& exit_code);
 
 }  // namespace evenkeel::cli

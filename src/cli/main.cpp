@@ -24,6 +24,7 @@ int main(int argc, char** argv) {
   int exit_code = evenkeel::cli::kExitDone;
   evenkeel::cli::add_run(app, exit_code);
   evenkeel::cli::add_plan(app, exit_code);
+  evenkeel::cli::add_steer(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

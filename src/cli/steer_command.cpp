@@ -1,0 +1,235 @@
+// `evenkeel steer`: its options. What it does stands in steer_session.cpp.
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <bit>
+#include <memory>
+#include <string>
+
+#include "base/parse_text.h"
+#include "cli/commands.h"
+#include "cli/steer_options.h"
+#include "evenkeel/ids.h"
+#include "evenkeel/policy.h"
+#include "meter/cpu_time.h"
+
+namespace evenkeel::cli {
+namespace {
+
+// As written on the command line.
+struct SteerArguments {
+  std::string interface;
+  std::string actuator = "auto";
+  std::string xdp_mode = "auto";
+  std::string cpus;
+  std::string exclude_cpus;
+  std::string interval = "250ms";
+  std::string duration;
+  std::string policy = "index";
+  std::string order = "idle-first";
+  std::string tunnel = "outer";
+  std::uint32_t buckets = 512;
+  double moves_per_second_max = 1'000;
+  bool dry_run = false;
+  bool oneshot = false;
+  bool restore = false;
+  bool take_over = false;
+  bool json = false;
+};
+
+// One of a few words, or a usage error that lists them.
+template <typename T>
+Result<T> choose(const char* option, const std::string& text,
+                 std::initializer_list<std::pair<const char*, T>> words) {
+  std::string known;
+  for (const auto& [word, value] : words) {
+    if (text == word) return value;
+    known += (known.empty() ? "" : ", ") + std::string(word);
+  }
+  return usage_error(fmt::format("{} takes one of {}, not '{}'", option, known, text));
+}
+
+Result<std::vector<std::uint32_t>> online_cpus() {
+  const auto text = meter::read_file("/sys/devices/system/cpu/online");
+  if (!text) return runtime_error("cannot read /sys/devices/system/cpu/online");
+  return base::parse_cpu_list(text->substr(0, text->find('\n')));
+}
+
+Result<std::vector<std::uint32_t>> read_cpus(const SteerArguments& arguments) {
+  auto online = online_cpus();
+  if (!online) return online;
+  std::vector<std::uint32_t> cpus = *online;
+  if (!arguments.cpus.empty()) {
+    auto wanted = base::parse_cpu_list(arguments.cpus);
+    if (!wanted) return usage_error("--cpus: " + wanted.error().message);
+    cpus = *wanted;
+  }
+  for (const std::uint32_t cpu : cpus) {
+    if (std::find(online->begin(), online->end(), cpu) == online->end()) {
+      return usage_error(
+          fmt::format("--cpus: CPU {} is not online; online are {}", cpu, fmt::join(*online, ",")));
+    }
+  }
+  if (!arguments.exclude_cpus.empty()) {
+    auto excluded = base::parse_cpu_list(arguments.exclude_cpus);
+    if (!excluded) return usage_error("--exclude-cpus: " + excluded.error().message);
+    std::erase_if(cpus, [&](std::uint32_t cpu) {
+      return std::find(excluded->begin(), excluded->end(), cpu) != excluded->end();
+    });
+  }
+  std::sort(cpus.begin(), cpus.end());
+  cpus.erase(std::unique(cpus.begin(), cpus.end()), cpus.end());
+  if (cpus.empty()) return usage_error("--exclude-cpus leaves no CPU to steer to");
+  return cpus;
+}
+
+Result<std::int64_t> read_duration(const char* option, const std::string& text) {
+  auto parsed = base::parse_duration(text);
+  if (!parsed) return usage_error(fmt::format("{}: {}", option, parsed.error().message));
+  if (*parsed <= 0) return usage_error(fmt::format("{} must be longer than 0", option));
+  return parsed;
+}
+
+Result<void> read_words(const SteerArguments& arguments, SteerOptions& options) {
+  using actuator::MoveOrder;
+  const auto actuator = choose<SteerActuator>("--actuator", arguments.actuator,
+                                              {{"auto", SteerActuator::kAuto},
+                                               {"xdp_cpumap", SteerActuator::kXdpCpumap},
+                                               {"nic_table", SteerActuator::kNicTable}});
+  if (!actuator) return actuator.error();
+  const auto mode = choose<SteerXdpMode>("--xdp-mode", arguments.xdp_mode,
+                                         {{"auto", SteerXdpMode::kAuto},
+                                          {"native", SteerXdpMode::kNative},
+                                          {"generic", SteerXdpMode::kGeneric}});
+  if (!mode) return mode.error();
+  const auto order = choose<MoveOrder>(
+      "--order", arguments.order,
+      {{"strict", MoveOrder::kStrict}, {"idle-first", MoveOrder::kIdleFirst}, {"fast", MoveOrder::kFast}});
+  if (!order) return order.error();
+  const auto inner = choose<bool>("--tunnel", arguments.tunnel, {{"outer", false}, {"inner", true}});
+  if (!inner) return inner.error();
+  options.actuator = *actuator;
+  options.xdp_mode = *mode;
+  options.order = *order;
+  options.inner_tunnel = *inner;
+  return {};
+}
+
+Result<void> read_numbers(const SteerArguments& arguments, SteerOptions& options) {
+  auto interval = read_duration("--interval", arguments.interval);
+  if (!interval) return interval.error();
+  constexpr std::int64_t kIntervalMin_ns = 10'000'000;
+  if (*interval < kIntervalMin_ns)
+    return usage_error("--interval takes at least 10ms, not " + arguments.interval);
+  options.interval_ns = *interval;
+  if (!arguments.duration.empty()) {
+    auto duration = read_duration("--duration", arguments.duration);
+    if (!duration) return duration.error();
+    options.duration_ns = *duration;
+  }
+  if (!std::has_single_bit(arguments.buckets) || arguments.buckets > kBucketsMax) {
+    return usage_error(
+        fmt::format("--buckets takes a power of two from 1 to {}, not {}", kBucketsMax, arguments.buckets));
+  }
+  if (!(arguments.moves_per_second_max > 0)) {
+    return usage_error(
+        fmt::format("--max-moves-per-second takes a number above 0, not {}", arguments.moves_per_second_max));
+  }
+  options.buckets = arguments.buckets;
+  options.moves_per_second_max = arguments.moves_per_second_max;
+  return {};
+}
+
+Result<SteerOptions> to_options(const SteerArguments& arguments) {
+  SteerOptions options;
+  if (auto done = read_words(arguments, options); !done) return done.error();
+  if (auto done = read_numbers(arguments, options); !done) return done.error();
+  auto cpus = read_cpus(arguments);
+  if (!cpus) return cpus.error();
+  if (auto policy = make_policy(arguments.policy); !policy) return policy.error();
+  options.cpus = *cpus;
+  options.interface = arguments.interface;
+  options.policy = arguments.policy;
+  options.dry_run = arguments.dry_run;
+  options.oneshot = arguments.oneshot;
+  options.restore = arguments.restore;
+  options.take_over = arguments.take_over;
+  options.json = arguments.json;
+  return options;
+}
+
+void add_options(CLI::App& command, SteerArguments& arguments) {
+  command.add_option("interface", arguments.interface, "the network interface, e.g. eth0")
+      ->required()
+      ->type_name("IF");
+  command
+      .add_option("--actuator", arguments.actuator,
+                  "auto, xdp_cpumap (CPUs) or nic_table (the NIC's receive queues)")
+      ->capture_default_str()
+      ->type_name("NAME");
+  command.add_option("--cpus", arguments.cpus, "CPUs to steer to, e.g. 0-3,6 (default: all that are online)")
+      ->type_name("LIST");
+  command.add_option("--exclude-cpus", arguments.exclude_cpus, "CPUs to leave alone")->type_name("LIST");
+  command.add_option("--interval", arguments.interval, "time between two rounds")
+      ->capture_default_str()
+      ->type_name("DURATION");
+  command.add_option("--duration", arguments.duration, "end after this long")->type_name("DURATION");
+  command.add_option("--policy", arguments.policy, "how buckets are assigned: see `evenkeel plan --help`")
+      ->capture_default_str()
+      ->type_name("NAME");
+  command
+      .add_option(
+          "--order", arguments.order,
+          "a bucket moves: strict, only when none of its packets is in flight; idle-first, the same, but at "
+          "once after 250 ms; fast, at once")
+      ->capture_default_str()
+      ->type_name("NAME");
+  command.add_option("--buckets", arguments.buckets, "a power of two")->capture_default_str()->type_name("N");
+  command.add_option("--max-moves-per-second", arguments.moves_per_second_max, "of buckets")
+      ->capture_default_str()
+      ->type_name("N");
+  command.add_option("--tunnel", arguments.tunnel, "which connection of tunnelled packets: outer or inner")
+      ->capture_default_str()
+      ->type_name("WHICH");
+  command.add_option("--xdp-mode", arguments.xdp_mode, "auto, native (in the driver) or generic (behind it)")
+      ->capture_default_str()
+      ->type_name("NAME");
+  command.add_flag("--dry-run", arguments.dry_run, "look at the traffic, print the plan, change nothing");
+  command.add_flag("--oneshot", arguments.oneshot,
+                   "level once, and end: the interface is left as it was found");
+  command.add_flag("--restore", arguments.restore,
+                   "undo what a steering process that was killed left behind");
+  command.add_flag(
+      "--take-over", arguments.take_over,
+      "steer although an XDP program, RPS or irqbalance is at work; the program is put back at the end");
+  command.add_flag("--json", arguments.json, "one JSON object a line: each round, and the report");
+}
+
+int run(const SteerArguments& arguments) {
+#ifdef EVENKEEL_HAS_BPF
+  const auto options = to_options(arguments);
+  if (!options) return report_error(options.error());
+  if (options->restore) return steer_restore(*options);
+  return options->dry_run ? steer_dry_run(*options) : steer(*options);
+#else
+  (void)to_options;
+  (void)arguments;
+  return report_error(runtime_error(
+      "this build leaves out what needs kernel programs: `./dev setup bpf && ./dev build` puts it in"));
+#endif
+}
+
+}  // namespace
+
+void add_steer(CLI::App& app, int& exit_code) {
+  auto arguments = std::make_shared<SteerArguments>();
+  CLI::App* command =
+      app.add_subcommand("steer", "balance the kernel's receive work of an interface over CPUs");
+  add_options(*command, *arguments);
+  command->callback([arguments, &exit_code] { exit_code = run(*arguments); });
+}
+
+}  // namespace evenkeel::cli

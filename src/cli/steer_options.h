@@ -1,0 +1,43 @@
+// What `evenkeel steer` was told, checked.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "actuator/steering.h"
+#include "evenkeel/result.h"
+
+namespace evenkeel::cli {
+
+enum class SteerActuator { kAuto, kXdpCpumap, kNicTable };
+enum class SteerXdpMode { kAuto, kNative, kGeneric };
+
+struct SteerOptions {
+  std::string interface;
+  SteerActuator actuator = SteerActuator::kAuto;
+  SteerXdpMode xdp_mode = SteerXdpMode::kAuto;
+  std::vector<std::uint32_t> cpus;  // online, ascending, at least one
+  std::int64_t interval_ns = 250'000'000;
+  std::optional<std::int64_t> duration_ns;
+  std::string policy = "index";
+  actuator::MoveOrder order = actuator::MoveOrder::kIdleFirst;
+  std::uint32_t buckets = 512;
+  double moves_per_second_max = 1'000;
+  bool inner_tunnel = false;
+  bool dry_run = false;
+  bool oneshot = false;
+  bool restore = false;
+  bool take_over = false;
+  bool json = false;
+};
+
+// Steers until the duration is over or `interrupted` becomes true; returns the exit code.
+int steer(const SteerOptions& options);
+// The plan on a sample of the traffic, with nothing changed.
+int steer_dry_run(const SteerOptions& options);
+// Undoes what a steering process that is gone left behind.
+int steer_restore(const SteerOptions& options);
+
+}  // namespace evenkeel::cli

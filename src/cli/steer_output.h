@@ -1,0 +1,36 @@
+// What `evenkeel steer` prints: a line a second and a report for people, or a JSON object a line for
+// programs.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "actuator/steering.h"
+#include "cli/steer_preflight.h"
+#include "control/steer_loop.h"
+
+namespace evenkeel::cli {
+
+class SteerOutput {
+ public:
+  explicit SteerOutput(bool json) : json_(json) {}
+
+  void begin(const actuator::Steering& steering, const SteerGround& ground);
+  void round(const actuator::Steering& steering, const control::SteerRound& round);
+  void end(const actuator::Steering& steering, const actuator::SteeringTotals& totals, double seconds,
+           std::uint64_t rounds);
+
+ private:
+  void print_line(const actuator::Steering& steering, const control::SteerRound& round);
+
+  bool json_;
+  double printed_seconds_ = 0;
+  std::uint64_t packets_ = 0;  // since the last line
+  std::uint64_t drops_ = 0;
+  std::size_t moves_ = 0;
+  double first_max_over_mean_ = 0;  // of the first round with load
+  double sum_max_over_mean_ = 0;
+  std::uint64_t loaded_rounds_ = 0;
+};
+
+}  // namespace evenkeel::cli

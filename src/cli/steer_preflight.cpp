@@ -1,0 +1,96 @@
+#include "cli/steer_preflight.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace evenkeel::cli {
+namespace {
+
+using actuator::NetworkInterface;
+using actuator::XdpMode;
+
+// Drivers whose native mode is known to take redirection into a CPU map. Others are tried by --xdp-mode
+// native.
+bool is_known_native(const std::string& driver) {
+  for (const char* const known :
+       {"veth", "ixgbe", "i40e", "ice", "igb", "igc", "mlx5_core", "mlx4_en", "bnxt_en", "ena", "virtio_net",
+        "gve", "nfp", "sfc", "qede", "tg3", "hv_netvsc", "mvneta"}) {
+    if (driver == known) return true;
+  }
+  return false;
+}
+
+std::string command_on_peer(const actuator::VethPeer& peer) {
+  const std::string command = fmt::format("ethtool -K {} tx off", peer.name);
+  if (peer.network_namespace.empty()) return command;
+  return fmt::format("nsenter --net={}{} {}", peer.network_namespace.starts_with("/") ? "" : "/run/netns/",
+                     peer.network_namespace, command);
+}
+
+// Native XDP redirects a packet before the kernel would compute the checksum that its sender left out.
+Result<XdpMode> choose_mode(const SteerOptions& options, const NetworkInterface& interface,
+                            std::vector<std::string>& notes) {
+  if (options.xdp_mode == SteerXdpMode::kGeneric) return XdpMode::kGeneric;
+  const auto peer = actuator::find_veth_peer(interface);
+  if (peer && peer->checksum_offload) {
+    const std::string remedy = command_on_peer(*peer);
+    if (options.xdp_mode == SteerXdpMode::kNative) {
+      return runtime_error(
+          fmt::format("native XDP would break {}'s packets: its veth peer {} leaves checksums to hardware "
+                      "that is not there; "
+                      "`{}`, or --xdp-mode generic",
+                      interface.name, peer->name, remedy));
+    }
+    notes.push_back(fmt::format(
+        "generic XDP, because the veth peer {} leaves checksums out; for native: `{}`", peer->name, remedy));
+    return XdpMode::kGeneric;
+  }
+  if (options.xdp_mode == SteerXdpMode::kNative || is_known_native(interface.driver)) return XdpMode::kNative;
+  notes.push_back(
+      fmt::format("generic XDP, because driver '{}' is not known to redirect natively", interface.driver));
+  return XdpMode::kGeneric;
+}
+
+// Who else places this interface's packets on CPUs.
+std::vector<std::string> find_other_owners(const NetworkInterface& interface) {
+  std::vector<std::string> owners;
+  if (interface.xdp_program != 0) {
+    owners.push_back(
+        fmt::format("XDP program {} is attached (`ip link show {}`)", interface.xdp_program, interface.name));
+  }
+  for (const auto& queue : actuator::receive_queues(interface.name)) {
+    if (actuator::mask_is_empty(queue.rps_cpus)) continue;
+    owners.push_back(
+        fmt::format("RPS spreads its queue {} (`echo 0 > /sys/class/net/{}/queues/rx-{}/rps_cpus`)",
+                    queue.number, interface.name, queue.number));
+    break;
+  }
+  if (!actuator::interrupts_of(interface.name).empty() && actuator::process_runs("irqbalance")) {
+    owners.push_back("irqbalance moves its interrupts (`systemctl stop irqbalance`)");
+  }
+  return owners;
+}
+
+}  // namespace
+
+Result<SteerGround> survey_ground(const SteerOptions& options) {
+  auto interface = actuator::find_interface(options.interface);
+  if (!interface) return interface.error();
+  if (geteuid() != 0)
+    return runtime_error(
+        "steering needs root, or the capabilities that packaging/evenkeel-steer@.service lists");
+  SteerGround ground{.interface = *interface, .mode = XdpMode::kGeneric, .notes = {}};
+  for (const std::string& owner : find_other_owners(*interface)) {
+    if (!options.take_over) {
+      return runtime_error(
+          fmt::format("{} has another owner: {}; end it, or give --take-over", interface->name, owner));
+    }
+    ground.notes.push_back("in spite of: " + owner);
+  }
+  const auto mode = choose_mode(options, *interface, ground.notes);
+  if (!mode) return mode.error();
+  ground.mode = *mode;
+  return ground;
+}
+
+}  // namespace evenkeel::cli

@@ -1,0 +1,244 @@
+// A session of `evenkeel steer`: looks whether it may, saves what it changes, steers, and leaves the
+// interface as it was found.
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <time.h>
+
+#include <atomic>
+#include <cstdio>
+#include <memory>
+#include <thread>
+
+#include "actuator/network_interface.h"
+#include "actuator/xdp_cpumap/xdp_cpumap.h"
+#include "actuator/xdp_owner.h"
+#include "cli/commands.h"
+#include "cli/steer_options.h"
+#include "cli/steer_output.h"
+#include "cli/steer_preflight.h"
+#include "control/steer_loop.h"
+#include "control/steer_state.h"
+#include "control/steer_watchdog.h"
+#include "evenkeel/policy.h"
+
+namespace evenkeel::cli {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+std::atomic<bool> interrupted{false};
+
+// The first signal ends steering in good order; a second one ends the process, as the handler is gone by
+// then.
+extern "C" void note_steer_signal(int) { interrupted.store(true, std::memory_order_relaxed); }
+
+void catch_signals() {
+  struct sigaction action {};
+  action.sa_handler = note_steer_signal;
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+// Packets a second over a short look, before anything is changed.
+double present_rate(const std::string& interface) {
+  constexpr auto kLook = 300ms;
+  const auto before = actuator::received_packets(interface);
+  std::this_thread::sleep_for(kLook);
+  const auto after = actuator::received_packets(interface);
+  if (!before || !after) return 0;
+  return static_cast<double>(*after - *before) / std::chrono::duration<double>(kLook).count();
+}
+
+Result<std::unique_ptr<actuator::Steering>> make_steering(const SteerOptions& options,
+                                                          const SteerGround& ground) {
+  actuator::XdpCpumapOptions cpumap;
+  cpumap.interface_index = ground.interface.index;
+  cpumap.mode = ground.mode;
+  cpumap.kernel.buckets = options.buckets;
+  cpumap.kernel.cpus = options.cpus;
+  cpumap.kernel.inner_tunnel = options.inner_tunnel;
+  cpumap.moves.order = options.order;
+  return actuator::make_xdp_cpumap(cpumap);
+}
+
+// Undoes what a state says was changed. A process that ended took its own programs along; what outlives it is
+// put back.
+Result<void> undo(const control::SteerState& state) {
+  if (state.previous_program.empty()) return {};
+  return actuator::put_xdp_program_back(state.interface_index, state.previous_program,
+                                        state.previous_generic);
+}
+
+class Session {
+ public:
+  Session(const SteerOptions& options, const SteerGround& ground, SteerOutput& output)
+      : options_(options), ground_(ground), output_(output) {}
+
+  // Everything that was changed is undone when this returns, whatever it returns.
+  Result<void> run();
+
+ private:
+  Result<void> prepare();
+  Result<void> steer_until_the_end();
+  Result<bool> goes_on();
+  bool wait_for_next_round(Clock::time_point until);
+  Result<void> finish();
+
+  const SteerOptions& options_;
+  const SteerGround& ground_;
+  SteerOutput& output_;
+  control::SteerStateStore store_;
+  control::SteerState state_;
+  std::unique_ptr<Policy> policy_;
+  std::unique_ptr<actuator::Steering> steering_;
+  std::unique_ptr<control::SteerLoop> loop_;
+  std::unique_ptr<control::SteerWatchdog> watchdog_;
+  Clock::time_point begin_;
+  std::uint64_t quiet_rounds_ = 0;  // since a move was begun
+};
+
+Result<void> Session::prepare() {
+  // Loads of kernel threads are noisy, and a move is not free for the connections in it.
+  PolicyOptions policy_options = PolicyOptions::running();
+  policy_options.trigger = 0.10;
+  policy_options.hysteresis = 0.05;
+  auto policy = make_policy(options_.policy, policy_options);
+  if (!policy) return policy.error();
+  policy_ = std::move(*policy);
+  auto steering = make_steering(options_, ground_);
+  if (!steering) return steering.error();
+  steering_ = std::move(*steering);
+  watchdog_ = std::make_unique<control::SteerWatchdog>(present_rate(options_.interface));
+  state_ = control::own_state(options_.interface, ground_.interface.index, std::string(steering_->name()));
+  if (auto saved = store_.save(state_); !saved) return saved;
+  if (ground_.interface.xdp_program == 0) return {};
+  auto pin = actuator::set_xdp_program_aside(ground_.interface);
+  if (!pin) return pin.error();
+  state_.previous_program = *pin;
+  state_.previous_generic = ground_.interface.xdp_generic;
+  return store_.save(state_);
+}
+
+Result<void> Session::run() {
+  Result<void> done = prepare();
+  if (done) done = steering_->start();
+  if (done) done = steer_until_the_end();
+  const Result<void> finished = finish();
+  return done ? finished : done;
+}
+
+// Between two rounds, pending moves are completed. False: interrupted.
+bool Session::wait_for_next_round(Clock::time_point until) {
+  while (!interrupted.load(std::memory_order_relaxed)) {
+    const auto now = Clock::now();
+    if (now >= until) return true;
+    const auto pause =
+        steering_->pending() > 0 ? std::chrono::nanoseconds(5ms) : std::chrono::nanoseconds(100ms);
+    std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(pause, until - now));
+    if (steering_->pending() > 0) (void)steering_->settle();
+  }
+  return false;
+}
+
+// Whether another round is wanted, and whether packets still arrive.
+Result<bool> Session::goes_on() {
+  auto totals = steering_->totals();
+  if (!totals) return totals.error();
+  const control::Vitals vitals{.received = actuator::received_packets(options_.interface).value_or(0),
+                               .steered = totals->steered,
+                               .arrived = totals->arrived,
+                               .checksum_errors = actuator::checksum_errors()};
+  const double seconds = static_cast<double>(options_.interval_ns) * 1e-9;
+  if (const auto reason = watchdog_->check(vitals, seconds)) {
+    return runtime_error(fmt::format("{}: steering is undone, the interface is as before", *reason));
+  }
+  if (options_.duration_ns && Clock::now() - begin_ >= std::chrono::nanoseconds(*options_.duration_ns))
+    return false;
+  // Level, and for a second nothing more to do.
+  const auto rounds_of_a_second =
+      static_cast<std::uint64_t>(1e9 / static_cast<double>(options_.interval_ns)) + 1;
+  return !options_.oneshot || quiet_rounds_ < rounds_of_a_second;
+}
+
+Result<void> Session::steer_until_the_end() {
+  output_.begin(*steering_, ground_);
+  control::SteerLoopOptions loop_options;
+  loop_options.moves_per_second_max = options_.moves_per_second_max;
+  loop_ = std::make_unique<control::SteerLoop>(
+      *steering_, *policy_, loop_options, [&](const control::SteerRound& round) {
+        quiet_rounds_ = round.moves == 0 && round.pending == 0 ? quiet_rounds_ + 1 : 0;
+        output_.round(*steering_, round);
+      });
+  begin_ = Clock::now();
+  const std::chrono::nanoseconds interval(options_.interval_ns);
+  for (auto next = begin_ + interval; wait_for_next_round(next); next += interval) {
+    if (Clock::now() > next + interval) next = Clock::now();  // fell behind: no round twice
+    if (auto done = loop_->tick(); !done) return done;
+    const auto on = goes_on();
+    if (!on) return on.error();
+    if (!*on) break;
+  }
+  return {};
+}
+
+Result<void> Session::finish() {
+  Result<void> done;
+  if (steering_) {
+    auto totals = steering_->totals();
+    constexpr auto kPatience = 500ms;
+    done = steering_->stop(kPatience);
+    if (totals && loop_) {
+      output_.end(*steering_, *totals, std::chrono::duration<double>(Clock::now() - begin_).count(),
+                  loop_->rounds());
+    }
+  }
+  if (auto undone = undo(state_); !undone && done) done = undone;
+  if (auto removed = store_.remove(options_.interface); !removed && done) done = removed;
+  return done;
+}
+
+// What a killed predecessor left is undone first: "as it was found" means before that one.
+Result<void> clear_leftovers(const std::string& interface) {
+  const control::SteerStateStore store;
+  auto state = store.load(interface);
+  if (!state) return state.error();
+  if (!*state) return {};
+  if (control::is_alive(**state)) {
+    return runtime_error(
+        fmt::format("{} is already steered by process {}: end that first", interface, (*state)->process));
+  }
+  if (auto undone = undo(**state); !undone) return undone;
+  return store.remove(interface);
+}
+
+}  // namespace
+
+int steer_restore(const SteerOptions& options) {
+  const control::SteerStateStore store;
+  const auto state = store.load(options.interface);
+  if (!state) return report_error(state.error());
+  if (auto cleared = clear_leftovers(options.interface); !cleared) return report_error(cleared.error());
+  fmt::print("{}: {}\n", options.interface, *state ? "restored" : "nothing was left to restore");
+  return kExitDone;
+}
+
+int steer(const SteerOptions& options) {
+  catch_signals();
+  if (auto cleared = clear_leftovers(options.interface); !cleared) return report_error(cleared.error());
+  const auto ground = survey_ground(options);
+  if (!ground) return report_error(ground.error());
+  SteerOutput output(options.json);
+  Session session(options, *ground, output);
+  if (auto done = session.run(); !done) return report_error(done.error());
+  return kExitDone;
+}
+
+int steer_dry_run(const SteerOptions& options) {
+  (void)options;
+  return kExitRuntime;
+}
+
+}  // namespace evenkeel::cli

@@ -1,0 +1,224 @@
+// `evenkeel steer` as an operator runs it, on an interface between two hosts on this machine.
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/two_hosts.h"
+
+namespace evenkeel::tests {
+namespace {
+
+using namespace std::chrono_literals;
+using nlohmann::json;
+
+// What a command printed, and its exit code.
+struct Ended {
+  int code = -1;
+  std::string output;
+
+  // The last JSON line whose "event" is `event`.
+  json event(const std::string& event) const {
+    json found;
+    for (std::size_t begin = 0; begin < output.size();) {
+      const std::size_t end = std::min(output.find('\n', begin), output.size());
+      const json line = json::parse(output.substr(begin, end - begin), nullptr, false);
+      if (line.is_object() && line.value("event", "") == event) found = line;
+      begin = end + 1;
+    }
+    return found;
+  }
+};
+
+// A shell command that runs beside the test.
+class Running {
+ public:
+  explicit Running(const std::string& command) : pipe_(popen(("exec " + command + " 2>&1").c_str(), "r")) {}
+  Ended wait() {
+    Ended ended;
+    char piece[4096];
+    for (std::size_t size = 0; (size = std::fread(piece, 1, sizeof piece, pipe_)) > 0;)
+      ended.output.append(piece, size);
+    const int status = pclose(pipe_);
+    ended.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return ended;
+  }
+  // Reads up to a line that holds `text`.
+  void wait_for(const std::string& text) {
+    char line[4096];
+    while (std::fgets(line, sizeof line, pipe_) != nullptr) {
+      seen_ += line;
+      if (std::string(line).find(text) != std::string::npos) return;
+    }
+  }
+  const std::string& seen() const { return seen_; }
+
+ private:
+  FILE* pipe_;
+  std::string seen_;
+};
+
+Ended run(const std::string& command) { return Running(command).wait(); }
+
+class SteerTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (const std::string why = TwoHosts::why_not(); !why.empty()) GTEST_SKIP() << why;
+    if (run(EVENKEEL_BINARY " steer lo --restore").output.find("this build leaves out") !=
+        std::string::npos) {
+      GTEST_SKIP() << "built without kernel programs";
+    }
+    hosts_ = std::make_unique<TwoHosts>();
+  }
+
+  std::string steer(const std::string& options) const {
+    return hosts_->prefix(Host::kB) + EVENKEEL_BINARY " steer " + hosts_->interface(Host::kB) + " " + options;
+  }
+  // Whether an XDP program is on the interface.
+  bool is_changed() const {
+    return run("ip -n " + hosts_->network(Host::kB) + " link show " + hosts_->interface(Host::kB))
+               .output.find("xdp") != std::string::npos;
+  }
+  // The number of the process that steers, by its state file.
+  static int process_of(const std::string& state_path) {
+    const Ended text = run("cat " + state_path);
+    return json::parse(text.output).at("process");
+  }
+  std::string state_path() const {
+    const Ended found = run("sh -c 'ls /run/evenkeel/steer-" + hosts_->interface(Host::kB) + "-*.json'");
+    return found.code == 0 ? found.output.substr(0, found.output.find('\n')) : "";
+  }
+
+  // Whether host B answers host A: it refuses a connection to a port where nobody listens.
+  bool host_answers() const {
+    int error = 0;
+    hosts_
+        ->thread_on(Host::kA,
+                    [&error] {
+                      const base::FileDescriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+                      sockaddr_in address{
+                          .sin_family = AF_INET, .sin_port = htons(9), .sin_addr = {}, .sin_zero = {}};
+                      inet_pton(AF_INET, "10.77.0.2", &address.sin_addr);
+                      error = connect(socket.get(), reinterpret_cast<const sockaddr*>(&address),
+                                      sizeof address) == 0
+                                  ? 0
+                                  : errno;
+                    })
+        .join();
+    return error == ECONNREFUSED;
+  }
+
+  std::unique_ptr<TwoHosts> hosts_;
+};
+
+TEST_F(SteerTest, LeavesTheInterfaceAsItWasFound) {
+  const Ended ended = run(steer("--duration 500ms --interval 100ms --json"));
+  EXPECT_EQ(ended.code, 0) << ended.output;
+  EXPECT_FALSE(is_changed());
+  EXPECT_EQ(state_path(), "");
+}
+
+TEST_F(SteerTest, AKilledProcessLeavesNothingThatRestoreDoesNotUndo) {
+  Running running(steer("--interval 100ms --json"));
+  running.wait_for("\"round\"");
+  EXPECT_TRUE(is_changed());
+  const std::string state = state_path();
+  ASSERT_NE(state, "");
+  kill(process_of(state), SIGKILL);
+  EXPECT_EQ(running.wait().code, 128 + SIGKILL);
+  EXPECT_TRUE(host_answers()) << "traffic goes on without the one who steered it";
+  const Ended restored = run(steer("--restore"));
+  EXPECT_EQ(restored.code, 0) << restored.output;
+  EXPECT_NE(restored.output.find("restored"), std::string::npos);
+  EXPECT_FALSE(is_changed());
+  EXPECT_EQ(state_path(), "");
+}
+
+TEST_F(SteerTest, ASecondOneIsRefusedAndTheFirstOneGoesOn) {
+  Running first(steer("--interval 100ms --duration 2s --json"));
+  first.wait_for("\"round\"");
+  const Ended second = run(steer("--duration 1s"));
+  EXPECT_EQ(second.code, 1);
+  EXPECT_NE(second.output.find("already steered by process"), std::string::npos) << second.output;
+  EXPECT_EQ(first.wait().code, 0);
+}
+
+TEST_F(SteerTest, RefusesToFightRps) {
+  hosts_->run_on(Host::kB, "unshare -m sh -c 'mount -t sysfs none /sys && echo 3 > /sys/class/net/" +
+                               hosts_->interface(Host::kB) + "/queues/rx-0/rps_cpus'");
+  const Ended refused = run(steer("--duration 300ms"));
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.output.find("RPS"), std::string::npos) << refused.output;
+  EXPECT_NE(refused.output.find("--take-over"), std::string::npos);
+  EXPECT_EQ(run(steer("--duration 300ms --take-over")).code, 0);
+}
+
+TEST_F(SteerTest, RefusesNativeModeWhereChecksumsWouldBreakAndNamesTheRemedy) {
+  const Ended refused = run(steer("--duration 300ms --xdp-mode native"));
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.output.find("ethtool -K " + hosts_->interface(Host::kA) + " tx off"), std::string::npos)
+      << refused.output;
+  EXPECT_FALSE(is_changed());
+}
+
+TEST_F(SteerTest, WrongOptionsAreOneLineThatSaysWhatIsRight) {
+  for (const char* const options : {"--order quick", "--interval 1", "--cpus 4000", "--buckets 100",
+                                    "--policy none", "--actuator magic"}) {
+    const Ended ended = run(steer(options));
+    EXPECT_EQ(ended.code, 2) << options << ended.output;
+    EXPECT_EQ(std::count(ended.output.begin(), ended.output.end(), '\n'), 1) << ended.output;
+  }
+}
+
+TEST_F(SteerTest, AnUnknownInterfaceIsNamed) {
+  const Ended ended = run(hosts_->prefix(Host::kB) + EVENKEEL_BINARY " steer nothing0 --duration 1s");
+  EXPECT_EQ(ended.code, 1);
+  EXPECT_NE(ended.output.find("nothing0"), std::string::npos);
+}
+
+// TCP in both directions over IPv4 and IPv6 passes, and all that was steered arrived.
+TEST_F(SteerTest, TcpPassesInBothDirectionsAndEverythingThatWasSteeredArrives) {
+  if (run("sh -c 'command -v iperf3'").code != 0) GTEST_SKIP() << "needs iperf3";
+  for (const char* const mode : {"generic", "native"}) {
+    if (std::string(mode) == "native") {
+      hosts_->run_on(Host::kA, "ethtool -K " + hosts_->interface(Host::kA) + " tx off >/dev/null");
+    }
+    Running steering(steer("--json --interval 50ms --xdp-mode " + std::string(mode)));
+    steering.wait_for("\"round\"");
+    for (const char* const direction : {"-c 10.77.0.2", "-c 10.77.0.2 -R", "-c fd77::2", "-c fd77::2 -R"}) {
+      Running server(hosts_->prefix(Host::kB) + "iperf3 -s -1 --forceflush");
+      server.wait_for("listening");
+      const Ended client = run(hosts_->prefix(Host::kA) + "iperf3 -J -t 1 -P 4 " + direction);
+      EXPECT_EQ(client.code, 0) << client.output;
+      const json result = json::parse(client.output, nullptr, false);
+      ASSERT_TRUE(result.is_object()) << client.output;
+      EXPECT_GT(result["end"]["sum_received"]["bytes"].get<double>(), 1e6) << mode << direction;
+      (void)server.wait();
+    }
+    kill(process_of(state_path()), SIGTERM);
+    const Ended ended = steering.wait();
+    EXPECT_EQ(ended.code, 0) << ended.output;
+    const json report = ended.event("end");
+    ASSERT_TRUE(report.is_object()) << ended.output;
+    EXPECT_GT(report["steered"].get<std::uint64_t>(), 1'000u);
+    EXPECT_EQ(report["steered"].get<std::uint64_t>(), report["arrived"].get<std::uint64_t>() +
+                                                          report["drops"].get<std::uint64_t>() +
+                                                          report["in_flight"].get<std::uint64_t>());
+    EXPECT_FALSE(is_changed());
+  }
+}
+
+}  // namespace
+}  // namespace evenkeel::tests
