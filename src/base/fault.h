@@ -16,7 +16,9 @@ namespace evenkeel::base {
   X(kServeBeforeParked, "serve_before_parked", "order: parked packets are served in reverse")       \
   X(kLetGoAtFirstMark, "let_go_at_first_mark", "order: an old owner waits for one dispatcher only") \
   X(kForgetParked, "forget_parked", "conservation: parked packets are lost at a handover")          \
-  X(kServeUnowned, "serve_unowned", "ownership: a worker serves a bucket that is on its way to it")
+  X(kServeUnowned, "serve_unowned", "ownership: a worker serves a bucket that is on its way to it") \
+  X(kLoseTimers, "lose_timers", "timers: a new owner does not look for what is due in its bucket")  \
+  X(kKeepTimersDue, "keep_timers_due", "ownership: an old owner goes on serving a bucket's timers")
 
 enum class Fault : std::uint8_t {
   kNone,

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -62,14 +63,8 @@ class DueBuckets {
       if (!states_.entries[name.slot].waiting) join_line(name.slot);
     });
     while (first_ != kNone && budget != 0) {
-      const std::uint32_t bucket = first_;
-      leave_line(bucket);
-      std::uint32_t turn = std::min(budget, kTurnEntries);
-      const std::uint32_t granted = turn;
-      const Tick<Clock> due = serve(BucketId(bucket), turn);
-      // A look at a bucket with nothing due costs as much as an entry.
-      budget -= std::max(granted - turn, 1u);
-      if (!note(BucketId(bucket), now, due)) join_line(bucket);  // without memory, it keeps looking
+      const std::uint32_t count = prefetch_first(serve);
+      for (std::uint32_t i = 0; i < count && budget != 0; ++i) serve_first(now, budget, serve);
     }
     return all_known && first_ == kNone;
   }
@@ -79,6 +74,9 @@ class DueBuckets {
 
  private:
   static constexpr std::uint32_t kNone = ~std::uint32_t{0};
+  // Enough for the misses of one step to overlap, few enough for all that was fetched to stay in the
+  // first-level cache.
+  static constexpr std::uint32_t kTogether = 8;
 
   // A bucket in the index, and its place in the line of those that are due.
   struct Entry {
@@ -95,6 +93,36 @@ class DueBuckets {
     void prefetch(TimerName name) { __builtin_prefetch(&entries[name.slot], 1); }
     std::vector<Entry> entries;
   };
+
+  // The first buckets of the line, at most kTogether, are fetched step by step at once.
+  template <typename Serve>
+  std::uint32_t prefetch_first(Serve& serve) {
+    std::uint32_t count = 0;
+    std::array<std::uint32_t, kTogether> buckets;
+    for (std::uint32_t bucket = first_; bucket != kNone && count < kTogether;
+         bucket = states_.entries[bucket].next) {
+      buckets[count++] = bucket;
+    }
+    if constexpr (requires { serve.prefetch(BucketId{}, PrefetchStep::kWheel); }) {
+      for (const PrefetchStep step :
+           {PrefetchStep::kWheel, PrefetchStep::kHeads, PrefetchStep::kList, PrefetchStep::kStates}) {
+        for (std::uint32_t i = 0; i < count; ++i) serve.prefetch(BucketId(buckets[i]), step);
+      }
+    }
+    return count;
+  }
+
+  template <typename Serve>
+  void serve_first(Tick<Clock> now, std::uint32_t& budget, Serve& serve) {
+    const std::uint32_t bucket = first_;
+    leave_line(bucket);
+    const std::uint32_t granted = std::min(budget, kTurnEntries);
+    std::uint32_t turn = granted;
+    const Tick<Clock> due = serve(BucketId(bucket), turn);
+    // A look at a bucket with nothing due costs as much as an entry.
+    budget -= std::max(granted - turn, 1u);
+    if (!note(BucketId(bucket), now, due)) join_line(bucket);  // without memory, it keeps looking
+  }
 
   void join_line(std::uint32_t bucket) {
     Entry& entry = states_.entries[bucket];

@@ -46,6 +46,9 @@ enum class TimerStart : std::uint8_t {
   kTooFar,    // more than TimerWheel::kRange ticks after the wheel's position
 };
 
+// Of TimerWheel::prefetch_due(); before the first one, the wheel itself should be fetched.
+enum class PrefetchStep : std::uint8_t { kWheel, kHeads, kList, kStates };
+
 template <typename Clock>
 class TimerWheel {
  public:
@@ -83,6 +86,11 @@ class TimerWheel {
   static void prefetch(TimerChunkCache& chunks, const TimerState& state) {
     __builtin_prefetch(&chunks[state.chunk_]);
   }
+
+  // Fetches what the next advance() will read first, in steps that each read what the step before fetched:
+  // for a wheel among several that are due, so that their cache misses overlap.
+  template <TimerStates States>
+  void prefetch_due(TimerChunkCache& chunks, States& states, PrefetchStep step) const;
 
   // Timers that have an entry: the armed ones, and cancelled ones whose time has not come.
   std::uint32_t entries() const { return entries_; }
@@ -161,9 +169,13 @@ class TimerWheel {
   void mark_empty(TimerChunkCache& chunks, std::uint32_t list);
   void raise_levels();
 
-  std::uint64_t earliest_slot() const;
+  struct DueList {
+    std::uint64_t tick = kNeverDue;
+    ListName list = kNoList;
+  };
+  DueList earliest_slot() const;
   Spot earliest_flat(TimerChunkCache& chunks) const;
-  void detach_due(TimerChunkCache& chunks);
+  void detach(TimerChunkCache& chunks, ListName list);
   template <TimerStates States, typename Fire>
   bool serve_flat(TimerChunkCache& chunks, States& states, std::uint64_t now, std::uint32_t& budget,
                   Fire&& fire);
@@ -403,10 +415,11 @@ bool TimerWheel<Clock>::serve_levels(TimerChunkCache& chunks, States& states, st
   for (;;) {
     if (draining_ != kNoChunk && !drain(chunks, states, budget, fire)) return false;
     draining_list_ = kNoList;
-    next_due_ = earliest_slot();
+    const DueList earliest = earliest_slot();
+    next_due_ = earliest.tick;
     if (next_due_ > now) return true;
     position_ = std::max(position_, next_due_);
-    detach_due(chunks);
+    detach(chunks, earliest.list);
     prefetch_states(chunks, states, draining_);
     if (const ChunkIndex next = chunks[draining_].link.next; next != kNoChunk)
       prefetch_states(chunks, states, next);
@@ -415,31 +428,45 @@ bool TimerWheel<Clock>::serve_levels(TimerChunkCache& chunks, States& states, st
 
 // When the first occupied slot begins. A slot that has just begun is the present one of its level.
 template <typename Clock>
-inline std::uint64_t TimerWheel<Clock>::earliest_slot() const {
-  std::uint64_t earliest = kNeverDue;
-  for (int level = 0; level < kLevels; ++level) {
+inline auto TimerWheel<Clock>::earliest_slot() const -> DueList {
+  DueList earliest;
+  for (std::uint32_t level = 0; level < kLevels; ++level) {
     if (levels_[level].occupied == 0) continue;
-    const int shift = level * kSlotBits;
+    const std::uint32_t shift = level * kSlotBits;
     const std::uint64_t turn = position_ >> shift;
     const int distance =
         std::countr_zero(std::rotr(levels_[level].occupied, static_cast<int>(turn % kSlots)));
-    earliest = std::min(earliest, (turn + static_cast<std::uint64_t>(distance)) << shift);
+    const std::uint64_t begin = turn + static_cast<std::uint64_t>(distance);
+    if (begin << shift >= earliest.tick) continue;
+    earliest = {begin << shift, static_cast<ListName>(level * kSlots + begin % kSlots)};
   }
   return earliest;
 }
 
-// Detaches the list of a level whose present slot is occupied.
 template <typename Clock>
-void TimerWheel<Clock>::detach_due(TimerChunkCache& chunks) {
-  for (std::uint32_t level = 0; level < kLevels; ++level) {
-    const std::uint32_t slot = (position_ >> (level * kSlotBits)) & (kSlots - 1);
-    if ((levels_[level].occupied >> slot & 1) == 0) continue;
-    const auto list = static_cast<ListName>(level * kSlots + slot);
-    draining_ = std::exchange(head_of(chunks, list), kNoChunk);
-    draining_list_ = list;
-    return mark_empty(chunks, list);
+void TimerWheel<Clock>::detach(TimerChunkCache& chunks, ListName list) {
+  draining_ = std::exchange(head_of(chunks, list), kNoChunk);
+  draining_list_ = list;
+  mark_empty(chunks, list);
+}
+
+template <typename Clock>
+template <TimerStates States>
+inline void TimerWheel<Clock>::prefetch_due(TimerChunkCache& chunks, States& states,
+                                            PrefetchStep step) const {
+  if (!levelled_ || draining_ != kNoChunk) {
+    const ChunkIndex head = levelled_ ? draining_ : flat_;
+    if (step == PrefetchStep::kList) __builtin_prefetch(&chunks[head]);
+    if (step == PrefetchStep::kStates && head != kNoChunk) prefetch_states(chunks, states, head);
+    return;
   }
-  CHECK(!"a slot that is due is the present one of its level");
+  const ListName list = earliest_slot().list;
+  if (list == kNoList) return;
+  const ChunkIndex part = levels_[list / kSlots].parts[list % kSlots / TimerChunk::kHeads];
+  if (step == PrefetchStep::kHeads) return __builtin_prefetch(&chunks[part]);
+  const ChunkIndex head = chunks[part].heads[list % TimerChunk::kHeads];
+  if (step == PrefetchStep::kList) return __builtin_prefetch(&chunks[head]);
+  prefetch_states(chunks, states, head);
 }
 
 template <typename Clock>

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "sim/interleaving.h"
+#include "sim/timer_interleaving.h"
 
 namespace evenkeel::sim {
 namespace {
@@ -19,7 +20,7 @@ class FaultTest : public testing::TestWithParam<std::size_t> {
 TEST_P(FaultTest, IsCaughtByTheSimulation) {
   base::active_fault = static_cast<base::Fault>(GetParam());
   for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
-    if (!run_interleaving(seed).violation.empty()) return;
+    if (!run_interleaving(seed).violation.empty() || !run_timer_interleaving(seed).violation.empty()) return;
   }
   FAIL() << "no seed of " << kSeeds << " noticed the fault";
 }
@@ -28,6 +29,7 @@ TEST(NoFault, PassesTheSameSeeds) {
   for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
     const InterleavingResult result = run_interleaving(seed);
     ASSERT_EQ(result.violation, "") << "seed " << seed;
+    ASSERT_EQ(run_timer_interleaving(seed).violation, "") << "seed " << seed;
   }
 }
 

@@ -1,0 +1,136 @@
+// Timers for connections, without packets: N timer threads, each serving the connections of its buckets.
+//
+// A connection is mapped to a bucket by local address, local port, remote address and remote port. Each
+// bucket belongs to one timer thread; when the threads' measured work drifts apart, buckets move between
+// them, by the same policies and the same handover as in the engine, and their timers move along. A timer's
+// handler runs only on the thread that owns its connection's bucket, one at a time, so what the handlers of
+// one connection touch needs no lock.
+//
+//   auto service = TimerService::make({.threads = 2}, [](TimerService& timers, const TimerExpiry& expiry) {
+//     send_keepalive(expiry.tag);
+//     timers.start(expiry.connection, expiry.timer, 15s);   // on the owner itself: no queue, no lock
+//   });
+//   auto connection = (*service)->add(tuple, tag);
+//   (*service)->start(*connection, 0, 15s);
+//
+// Threads: every call may come from any thread. Calls of one thread for one connection take effect in their
+// order. A call is passed to the owner through a ring; a timer fires at most one tick (resolution) and one
+// slice of work after its time, never before. A cancel that comes from another thread while the timer is
+// firing is too late.
+//
+// Memory is reserved at start-up, by connections_max and timers_per_connection; 8 bytes a timer and 16 a
+// connection, and about 10 bytes for each timer that runs. Nothing is allocated afterwards but a few
+// kilobytes while buckets change hands.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "evenkeel/ids.h"
+#include "evenkeel/result.h"
+
+namespace evenkeel {
+
+class TimerService;
+
+// IPv4 addresses stand in the first 4 bytes, the rest is zero. Addresses in network byte order, ports as
+// numbers.
+struct TimerTuple {
+  std::array<std::uint8_t, 16> local_address{};
+  std::array<std::uint8_t, 16> remote_address{};
+  std::uint16_t local_port = 0;
+  std::uint16_t remote_port = 0;
+  std::uint8_t ip_version = 4;
+};
+
+// A connection that was added. Valid until remove(); later calls with it are ignored.
+struct TimerConnection {
+  std::uint32_t slot = 0;
+  std::uint16_t bucket = 0;
+  std::uint16_t generation = 0;
+
+  friend bool operator==(const TimerConnection&, const TimerConnection&) = default;
+};
+
+struct TimerExpiry {
+  TimerConnection connection;
+  std::uint64_t tag = 0;     // as given to add()
+  std::uint8_t timer = 0;    // which of the connection's timers
+  ProcessorId thread;        // the timer thread that runs the handler
+  std::int64_t late_ns = 0;  // after the time that was asked for
+};
+
+using TimerHandler = std::function<void(TimerService&, const TimerExpiry&)>;
+
+struct TimerServiceOptions {
+  std::uint32_t threads = 1;
+  std::uint32_t buckets = 1024;  // a power of two
+  std::uint32_t connections_max = 1'000'000;
+  std::uint32_t timers_per_connection = 1;         // 1 to 16
+  std::chrono::nanoseconds resolution{1'000'000};  // a tick; delays go to 2^33 ticks, 99 days at 1 ms
+  std::string hash = "toeplitz";                   // or "crc32c"
+  std::string policy = "index";                    // how buckets are assigned: see evenkeel/policy.h
+  std::chrono::nanoseconds rebalance_interval{100'000'000};
+  std::optional<std::vector<std::uint32_t>>
+      processors{};  // to pin the threads to; nothing: the first of those allowed
+};
+
+// Counts since the start; of one thread, or of all.
+struct TimerCounts {
+  std::uint64_t started = 0;    // of a timer that did not run
+  std::uint64_t restarted = 0;  // of one that ran
+  std::uint64_t cancelled = 0;
+  std::uint64_t fired = 0;
+  std::uint64_t fired_off_owner = 0;  // a law: always 0
+  double late_p99_microseconds = 0;
+  double usage = 0;  // busy fraction of the thread since the start; for all: the mean
+};
+
+struct TimerReport {
+  TimerCounts all;
+  std::vector<TimerCounts> threads;
+  std::uint64_t moves = 0;  // of buckets between threads
+};
+
+enum class TimerCall : std::uint8_t {
+  kDone,
+  kTooLong,  // the delay is beyond 2^33 ticks, or negative
+  kBusy,     // from a handler only: the ring to another thread is full; try again later
+};
+
+class TimerService {
+ public:
+  // Starts the threads. A usage error for options out of range; a runtime error where memory or threads are
+  // refused.
+  static Result<std::unique_ptr<TimerService>> make(const TimerServiceOptions& options, TimerHandler handler);
+  virtual ~TimerService() = default;  // ends the threads; timers that have not fired never will
+
+  // A new connection, or nothing when there are connections_max (and a few more) already. `tag` comes back
+  // with each expiry.
+  virtual std::optional<TimerConnection> add(const TimerTuple& tuple, std::uint64_t tag) = 0;
+
+  // Cancels the connection's timers and ends it.
+  virtual TimerCall remove(TimerConnection connection) = 0;
+
+  // The timer will fire once, `delay` from now, whether it runs already or not.
+  virtual TimerCall start(TimerConnection connection, std::uint8_t timer, std::chrono::nanoseconds delay) = 0;
+
+  // The same, but does nothing if the timer does not run (when the call reaches the owner).
+  virtual TimerCall restart(TimerConnection connection, std::uint8_t timer,
+                            std::chrono::nanoseconds delay) = 0;
+
+  virtual TimerCall cancel(TimerConnection connection, std::uint8_t timer) = 0;
+
+  virtual TimerReport report() const = 0;
+
+ protected:
+  TimerService() = default;
+};
+
+}  // namespace evenkeel
