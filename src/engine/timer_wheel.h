@@ -77,7 +77,7 @@ class TimerWheel {
   bool advance(TimerChunkCache& chunks, States& states, Tick<Clock> now, std::uint32_t& budget, Fire&& fire);
 
   // When advance() must be called at the latest: no timer is due before. kNever: there is none.
-  Tick<Clock> next_due() const { return {draining_ != kNoChunk ? position_ : next_due_}; }
+  Tick<Clock> next_due() const { return {levelled_ && open_ != kNoChunk ? position_ : next_due_}; }
 
   // When an armed timer fires. Requires state.armed().
   Tick<Clock> deadline(const TimerState& state) const { return {deadline_tick(state)}; }
@@ -169,11 +169,7 @@ class TimerWheel {
   void mark_empty(TimerChunkCache& chunks, std::uint32_t list);
   void raise_levels();
 
-  struct DueList {
-    std::uint64_t tick = kNeverDue;
-    ListName list = kNoList;
-  };
-  DueList earliest_slot() const;
+  void find_earliest_slot();
   Spot earliest_flat(TimerChunkCache& chunks) const;
   void detach(TimerChunkCache& chunks, ListName list);
   template <TimerStates States, typename Fire>
@@ -195,9 +191,9 @@ class TimerWheel {
   std::uint64_t position_ = 0;          // all ticks up to this one are done, but for what is being drained
   std::uint64_t next_due_ = kNeverDue;  // no slot or flat entry is due before
   std::uint32_t entries_ = 0;           // in the flat list, slots and the list being drained
-  ChunkIndex flat_ = kNoChunk;          // list of all entries while there are few
-  ChunkIndex draining_ = kNoChunk;      // detached list being worked off
+  ChunkIndex open_ = kNoChunk;          // the flat list; with levels, the detached list being drained
   ListName draining_list_ = kNoList;    // what it was
+  ListName next_list_ = kNoList;        // the slot that begins at next_due_, if known
   bool levelled_ = false;               // entries are in levels, until none is left
   std::array<Level, kLevels> levels_{};
 };
@@ -257,7 +253,7 @@ inline bool TimerWheel<Clock>::file(TimerChunkCache& chunks, TimerName name, Tim
   if (levelled_) {
     spot = insert_levelled(chunks, entry, tick);
   } else {
-    spot = push(chunks, flat_, kFlatList, entry);
+    spot = push(chunks, open_, kFlatList, entry);
     next_due_ = std::min(next_due_, tick);
   }
   if (spot.chunk == kNoChunk) return false;
@@ -287,7 +283,11 @@ inline auto TimerWheel<Clock>::insert_levelled(TimerChunkCache& chunks, Entry en
     return {};
   }
   level.occupied |= std::uint64_t{1} << slot;
-  next_due_ = std::min(next_due_, tick >> shift << shift);
+  const std::uint64_t begin = tick >> shift << shift;
+  if (begin < next_due_) {
+    next_due_ = begin;
+    if (next_list_ != kNoList) next_list_ = list;
+  }
   return spot;
 }
 
@@ -332,8 +332,7 @@ void TimerWheel<Clock>::take_out(TimerChunkCache& chunks, States& states, Spot s
 // meanwhile: it is the present slot of its level, or the flat list that was given up.
 template <typename Clock>
 ChunkIndex& TimerWheel<Clock>::head_of(TimerChunkCache& chunks, ListName list) {
-  if (list == draining_list_) return draining_;
-  if (list == kFlatList) return flat_;
+  if (list == draining_list_ || list == kFlatList) return open_;
   const ChunkIndex part = levels_[list / kSlots].parts[list % kSlots / TimerChunk::kHeads];
   return chunks[part].heads[list % TimerChunk::kHeads];
 }
@@ -344,6 +343,7 @@ void TimerWheel<Clock>::mark_empty(TimerChunkCache& chunks, std::uint32_t list) 
   Level& level = levels_[list / kSlots];
   const std::uint32_t slot = list % kSlots;
   level.occupied &= ~(std::uint64_t{1} << slot);
+  if (list == next_list_) next_list_ = kNoList;
   const std::uint32_t part = slot / TimerChunk::kHeads;
   if ((level.occupied >> (part * TimerChunk::kHeads) & 0xffff) != 0) return;
   chunks.give_back(std::exchange(level.parts[part], kNoChunk));
@@ -352,10 +352,9 @@ void TimerWheel<Clock>::mark_empty(TimerChunkCache& chunks, std::uint32_t list) 
 // From now on entries go to levels; those of the flat list are drained into them by the next advance().
 template <typename Clock>
 void TimerWheel<Clock>::raise_levels() {
-  DCHECK(draining_ == kNoChunk);
   levelled_ = true;
   next_due_ = kNeverDue;
-  draining_ = std::exchange(flat_, kNoChunk);
+  next_list_ = kNoList;
   draining_list_ = kFlatList;
 }
 
@@ -370,6 +369,7 @@ bool TimerWheel<Clock>::advance(TimerChunkCache& chunks, States& states, Tick<Cl
   if (entries_ != 0) return true;
   levelled_ = false;
   next_due_ = kNeverDue;
+  next_list_ = kNoList;
   return true;
 }
 
@@ -378,7 +378,7 @@ template <typename Clock>
 template <TimerStates States, typename Fire>
 bool TimerWheel<Clock>::serve_flat(TimerChunkCache& chunks, States& states, std::uint64_t now,
                                    std::uint32_t& budget, Fire&& fire) {
-  while (!levelled_ && flat_ != kNoChunk) {
+  while (!levelled_ && open_ != kNoChunk) {
     const Spot spot = earliest_flat(chunks);
     const Entry entry = entry_at(chunks, spot);
     next_due_ = filed_tick(entry);
@@ -397,7 +397,7 @@ template <typename Clock>
 inline auto TimerWheel<Clock>::earliest_flat(TimerChunkCache& chunks) const -> Spot {
   Spot earliest;
   std::uint64_t ticks_min = ~std::uint64_t{0};
-  for (ChunkIndex chunk = flat_; chunk != kNoChunk; chunk = chunks[chunk].link.next) {
+  for (ChunkIndex chunk = open_; chunk != kNoChunk; chunk = chunks[chunk].link.next) {
     for (std::uint32_t place = 0; place < chunks[chunk].link.count; ++place) {
       const std::uint64_t ticks = filed_tick(entry_at(chunks, {chunk, place})) - position_;
       if (ticks >= ticks_min) continue;
@@ -413,23 +413,22 @@ template <TimerStates States, typename Fire>
 bool TimerWheel<Clock>::serve_levels(TimerChunkCache& chunks, States& states, std::uint64_t now,
                                      std::uint32_t& budget, Fire&& fire) {
   for (;;) {
-    if (draining_ != kNoChunk && !drain(chunks, states, budget, fire)) return false;
+    if (open_ != kNoChunk && !drain(chunks, states, budget, fire)) return false;
     draining_list_ = kNoList;
-    const DueList earliest = earliest_slot();
-    next_due_ = earliest.tick;
+    if (next_list_ == kNoList) find_earliest_slot();
     if (next_due_ > now) return true;
     position_ = std::max(position_, next_due_);
-    detach(chunks, earliest.list);
-    prefetch_states(chunks, states, draining_);
-    if (const ChunkIndex next = chunks[draining_].link.next; next != kNoChunk)
+    detach(chunks, std::exchange(next_list_, kNoList));
+    prefetch_states(chunks, states, open_);
+    if (const ChunkIndex next = chunks[open_].link.next; next != kNoChunk)
       prefetch_states(chunks, states, next);
   }
 }
 
-// When the first occupied slot begins. A slot that has just begun is the present one of its level.
+// Which occupied slot begins first, and when. A slot that has just begun is the present one of its level.
 template <typename Clock>
-inline auto TimerWheel<Clock>::earliest_slot() const -> DueList {
-  DueList earliest;
+inline void TimerWheel<Clock>::find_earliest_slot() {
+  next_due_ = kNeverDue;
   for (std::uint32_t level = 0; level < kLevels; ++level) {
     if (levels_[level].occupied == 0) continue;
     const std::uint32_t shift = level * kSlotBits;
@@ -437,15 +436,15 @@ inline auto TimerWheel<Clock>::earliest_slot() const -> DueList {
     const int distance =
         std::countr_zero(std::rotr(levels_[level].occupied, static_cast<int>(turn % kSlots)));
     const std::uint64_t begin = turn + static_cast<std::uint64_t>(distance);
-    if (begin << shift >= earliest.tick) continue;
-    earliest = {begin << shift, static_cast<ListName>(level * kSlots + begin % kSlots)};
+    if (begin << shift >= next_due_) continue;
+    next_due_ = begin << shift;
+    next_list_ = static_cast<ListName>(level * kSlots + begin % kSlots);
   }
-  return earliest;
 }
 
 template <typename Clock>
 void TimerWheel<Clock>::detach(TimerChunkCache& chunks, ListName list) {
-  draining_ = std::exchange(head_of(chunks, list), kNoChunk);
+  open_ = std::exchange(head_of(chunks, list), kNoChunk);
   draining_list_ = list;
   mark_empty(chunks, list);
 }
@@ -454,13 +453,12 @@ template <typename Clock>
 template <TimerStates States>
 inline void TimerWheel<Clock>::prefetch_due(TimerChunkCache& chunks, States& states,
                                             PrefetchStep step) const {
-  if (!levelled_ || draining_ != kNoChunk) {
-    const ChunkIndex head = levelled_ ? draining_ : flat_;
-    if (step == PrefetchStep::kList) __builtin_prefetch(&chunks[head]);
-    if (step == PrefetchStep::kStates && head != kNoChunk) prefetch_states(chunks, states, head);
+  if (!levelled_ || open_ != kNoChunk) {
+    if (step == PrefetchStep::kList) __builtin_prefetch(&chunks[open_]);
+    if (step == PrefetchStep::kStates && open_ != kNoChunk) prefetch_states(chunks, states, open_);
     return;
   }
-  const ListName list = earliest_slot().list;
+  const ListName list = next_list_;
   if (list == kNoList) return;
   const ChunkIndex part = levels_[list / kSlots].parts[list % kSlots / TimerChunk::kHeads];
   if (step == PrefetchStep::kHeads) return __builtin_prefetch(&chunks[part]);
@@ -480,13 +478,13 @@ inline void TimerWheel<Clock>::prefetch_states(TimerChunkCache& chunks, States& 
 template <typename Clock>
 template <TimerStates States, typename Fire>
 bool TimerWheel<Clock>::drain(TimerChunkCache& chunks, States& states, std::uint32_t& budget, Fire&& fire) {
-  while (draining_ != kNoChunk) {
+  while (open_ != kNoChunk) {
     if (budget == 0) return false;
     --budget;
     const Entry entry = pop_draining(chunks, states);
     if (look_at(chunks, states, entry, fire)) continue;
     // Back to where it came from; what the pop may have freed is at hand.
-    const Spot spot = push(chunks, draining_, draining_list_, entry);
+    const Spot spot = push(chunks, open_, draining_list_, entry);
     CHECK(spot.chunk != kNoChunk);
     set_spot(states.state(entry.name()), spot);
     return false;
@@ -498,13 +496,13 @@ bool TimerWheel<Clock>::drain(TimerChunkCache& chunks, States& states, std::uint
 template <typename Clock>
 template <TimerStates States>
 inline auto TimerWheel<Clock>::pop_draining(TimerChunkCache& chunks, States& states) -> Entry {
-  TimerChunk::Link& link = chunks[draining_].link;
+  TimerChunk::Link& link = chunks[open_].link;
   const Entry entry(link.entries[--link.count]);
   if (link.count != 0) return entry;
-  const ChunkIndex emptied = std::exchange(draining_, link.next);
+  const ChunkIndex emptied = std::exchange(open_, link.next);
   chunks.give_back(emptied);
-  if (draining_ == kNoChunk) return entry;
-  if (const ChunkIndex next = chunks[draining_].link.next; next != kNoChunk)
+  if (open_ == kNoChunk) return entry;
+  if (const ChunkIndex next = chunks[open_].link.next; next != kNoChunk)
     prefetch_states(chunks, states, next);
   return entry;
 }
