@@ -188,6 +188,23 @@ TEST_F(SteerTest, AnUnknownInterfaceIsNamed) {
   EXPECT_NE(ended.output.find("nothing0"), std::string::npos);
 }
 
+TEST_F(SteerTest, ADryRunChangesNothing) {
+  Running dry(steer("--dry-run --json --duration 500ms"));
+  EXPECT_FALSE(is_changed());
+  const Ended ended = dry.wait();
+  EXPECT_EQ(ended.code, 0) << ended.output;
+  const json plan = ended.event("dry_run");
+  ASSERT_TRUE(plan.is_object()) << ended.output;
+  EXPECT_TRUE(plan.contains("moves"));
+  EXPECT_EQ(state_path(), "");
+}
+
+TEST_F(SteerTest, AnInterfaceWithoutATableIsRefusedByNameAndTheOtherWayIsNamed) {
+  const Ended ended = run(steer("--actuator nic_table --duration 1s"));
+  EXPECT_EQ(ended.code, 1);
+  EXPECT_NE(ended.output.find("xdp_cpumap"), std::string::npos) << ended.output;
+}
+
 // TCP in both directions over IPv4 and IPv6 passes, and all that was steered arrived.
 TEST_F(SteerTest, TcpPassesInBothDirectionsAndEverythingThatWasSteeredArrives) {
   if (run("sh -c 'command -v iperf3'").code != 0) GTEST_SKIP() << "needs iperf3";

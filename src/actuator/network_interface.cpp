@@ -6,10 +6,8 @@
 #include <fmt/ranges.h>
 #include <linux/ethtool.h>
 #include <linux/if_link.h>
-#include <linux/sockios.h>
 #include <net/if.h>
 #include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -22,6 +20,7 @@
 #include <sstream>
 #include <thread>
 
+#include "actuator/ethtool.h"
 #include "actuator/route_netlink.h"
 #include "base/file_descriptor.h"
 #include "meter/cpu_time.h"
@@ -41,15 +40,6 @@ std::vector<std::string> interface_names() {
   return names;
 }
 
-// One ethtool request to an interface of this thread's network namespace.
-bool ask_ethtool(const std::string& name, void* request) {
-  const base::FileDescriptor control(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  ifreq interface {};
-  name.copy(interface.ifr_name, sizeof interface.ifr_name - 1);
-  interface.ifr_data = static_cast<char*>(request);
-  return ioctl(control.get(), SIOCETHTOOL, &interface) == 0;
-}
-
 std::string driver_of(const std::string& name) {
   ethtool_drvinfo information{};
   information.cmd = ETHTOOL_GDRVINFO;
@@ -62,24 +52,10 @@ bool leaves_checksums_to_hardware(const std::string& name) {
   return ask_ethtool(name, &value) && value.data != 0;
 }
 
-// How many statistics the driver has. Newer kernels give none to who asks for another number.
-std::uint32_t statistics_of(const std::string& name) {
-  std::uint32_t memory[sizeof(ethtool_sset_info) / sizeof(std::uint32_t) + 1] = {};
-  auto* const information = reinterpret_cast<ethtool_sset_info*>(memory);
-  information->cmd = ETHTOOL_GSSET_INFO;
-  information->sset_mask = 1u << ETH_SS_STATS;
-  return ask_ethtool(name, information) ? memory[sizeof(ethtool_sset_info) / sizeof(std::uint32_t)] : 0;
-}
-
 // A veth's first statistic is its peer's index.
 std::uint32_t veth_peer_index(const std::string& name) {
-  const std::uint32_t count = statistics_of(name);
-  if (count == 0) return 0;
-  std::vector<std::uint64_t> memory(sizeof(ethtool_stats) / sizeof(std::uint64_t) + count);
-  auto* const statistics = reinterpret_cast<ethtool_stats*>(memory.data());
-  statistics->cmd = ETHTOOL_GSTATS;
-  statistics->n_stats = count;
-  return ask_ethtool(name, statistics) ? static_cast<std::uint32_t>(memory[sizeof(ethtool_stats) / 8]) : 0;
+  const auto statistics = read_statistics(name);
+  return statistics.empty() ? 0 : static_cast<std::uint32_t>(statistics.front().second);
 }
 
 // The peer, if it is in the network namespace of this thread: the one whose peer index points back. Both may

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -51,6 +52,8 @@ struct SteeringTotals {
   std::uint64_t moves_done = 0;
   std::uint64_t moves_forced = 0;  // of these, with packets in flight
   std::uint64_t moves_withdrawn = 0;
+  // Share of the packets that came to other queues than the card's table says, when last judged.
+  std::optional<double> table_misfit;
   std::uint64_t reorder_risk = 0;  // packets in flight at these: later ones may have overtaken them
 };
 

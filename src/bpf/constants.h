@@ -84,3 +84,36 @@ struct evenkeel_steer_configuration {
 
 // Toeplitz hash of a tuple of up to 36 bytes by byte tables: tables[position][byte].
 enum { kTupleWords = 9, kTupleBytes = 36, kByteValues = 256 };
+
+// What the observing program saw, for each bucket; one copy for each CPU that received.
+struct evenkeel_observed_count {
+  __u64 packets;
+  __u64 bytes;
+};
+
+enum evenkeel_observe_counter {
+  kObserveUnclassified,
+  kObserveMalformed,
+  kObserveFragments,  // counted for their bucket too
+  kObserveCounters
+};
+
+// For which packets a network card hashes ports too, bits of `card_ports`.
+enum {
+  kCardPortsTcp4 = 1,
+  kCardPortsUdp4 = 2,
+  kCardPortsTcp6 = 4,
+  kCardPortsUdp6 = 8,
+};
+
+struct evenkeel_observe_configuration {
+  __u32 bucket_mask;
+  __u32 inner_tunnel;
+  __u32 like_card;  // not 0: hash by toeplitz_tables instead of the symmetric key
+  __u32 card_ports;
+};
+
+// Toeplitz by byte tables: the hash of a tuple is the exclusive or of words[position][byte].
+struct evenkeel_toeplitz_tables {
+  __u32 words[kTupleBytes][kByteValues];
+};

@@ -15,3 +15,4 @@
   }
 
 EVENKEEL_BPF_IMAGE(steer)
+EVENKEEL_BPF_IMAGE(observe)

@@ -20,6 +20,13 @@ TEST(ObjectTest, TheKernelsVerifierAcceptsEveryProgram) {
                                                           .task_state_offset = 24});
     const auto loaded = object.load();
     EXPECT_TRUE(loaded.ok()) << loaded.error().message;
+    for (const bool like_card : {false, true}) {
+      Object observer = Object::open(observe_image());
+      observer.set_configuration(evenkeel_observe_configuration{
+          .bucket_mask = 0, .inner_tunnel = inner_tunnel, .like_card = like_card, .card_ports = 15});
+      const auto observes = observer.load();
+      EXPECT_TRUE(observes.ok()) << observes.error().message;
+    }
   }
 }
 

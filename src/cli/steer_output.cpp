@@ -126,6 +126,7 @@ void SteerOutput::end(const actuator::Steering& steering, const actuator::Steeri
   if (json_) {
     json object = totals_json(totals);
     object["event"] = "end";
+    if (totals.table_misfit) object["table_misfit"] = *totals.table_misfit;
     object["seconds"] = seconds;
     object["rounds"] = rounds;
     object["max_over_mean_first"] = first_max_over_mean_;
@@ -144,7 +145,77 @@ void SteerOutput::end(const actuator::Steering& steering, const actuator::Steeri
     fmt::print("busiest processor over the mean: {:.2f} in the first loaded round, {:.2f} on average\n",
                first_max_over_mean_, mean);
   }
+  if (totals.table_misfit) {
+    fmt::print("the card follows its table: {:.1f} % of the packets came to other queues\n",
+               *totals.table_misfit * 100);
+  }
   fmt::print("the interface is as it was found\n");
+}
+
+namespace {
+
+double share(std::uint64_t part, std::uint64_t whole) {
+  return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0;
+}
+
+// Packets of each processor with the buckets where `owner` has them.
+std::vector<std::uint64_t> packets_by_owner(const DryRun& result, const std::vector<ProcessorId>& owner) {
+  std::vector<std::uint64_t> packets(result.options.cpus.size());
+  for (std::size_t bucket = 0; bucket < owner.size(); ++bucket) {
+    packets[owner[bucket].value()] += result.observed.packets[bucket];
+  }
+  return packets;
+}
+
+}  // namespace
+
+void print_dry_run(const DryRun& result) {
+  const actuator::Observed& observed = result.observed;
+  std::uint64_t all = 0;
+  for (const std::uint64_t packets : observed.packets_of_cpu) all += packets;
+  std::vector<ProcessorId> after = result.owner;
+  for (const Move& move : result.plan.moves) after[move.bucket.value()] = move.to;
+  const auto at_start = packets_by_owner(result, result.owner);
+  const auto planned = packets_by_owner(result, after);
+  json cpus = json::array();
+  for (std::size_t i = 0; i < result.options.cpus.size(); ++i) {
+    const std::uint32_t cpu = result.options.cpus[i];
+    cpus.push_back({{"cpu", cpu},
+                    {"share_now", share(observed.packets_of_cpu[cpu], all)},
+                    {"share_at_start", share(at_start[i], all)},
+                    {"share_planned", share(planned[i], all)}});
+  }
+  json moves = json::array();
+  for (const Move& move : result.plan.moves) {
+    moves.push_back({{"bucket", move.bucket.value()},
+                     {"from", result.options.cpus[move.from.value()]},
+                     {"to", result.options.cpus[move.to.value()]},
+                     {"share", share(observed.packets[move.bucket.value()], all)},
+                     {"reason", to_string(move.reason)}});
+  }
+  if (result.options.json) {
+    return print_json({{"event", "dry_run"},
+                       {"interface", result.options.interface},
+                       {"seconds", result.seconds},
+                       {"packets", all},
+                       {"passed_by", observed.unclassified + observed.malformed},
+                       {"cpus", cpus},
+                       {"moves", moves}});
+  }
+  fmt::print("{}: {} packets in {:.1f} s; nothing was changed\n\n  cpu   now  evenly dealt  planned\n",
+             result.options.interface, all, result.seconds);
+  for (const json& cpu : cpus) {
+    fmt::print("{:5}  {:3.0f} %  {:10.0f} %  {:5.0f} %\n", cpu["cpu"].get<std::uint32_t>(),
+               cpu["share_now"].get<double>() * 100, cpu["share_at_start"].get<double>() * 100,
+               cpu["share_planned"].get<double>() * 100);
+  }
+  fmt::print("\nmoves of buckets after the even deal: {}\n", moves.size());
+  for (const json& move : moves) {
+    fmt::print("  bucket {:5}  cpu {} to cpu {}  {:.1f} % of the packets  ({})\n",
+               move["bucket"].get<std::uint32_t>(), move["from"].get<std::uint32_t>(),
+               move["to"].get<std::uint32_t>(), move["share"].get<double>() * 100,
+               move["reason"].get<std::string>());
+  }
 }
 
 }  // namespace evenkeel::cli

@@ -4,8 +4,11 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
+#include "actuator/observer.h"
 #include "actuator/steering.h"
+#include "cli/steer_options.h"
 #include "cli/steer_preflight.h"
 #include "control/steer_loop.h"
 
@@ -32,5 +35,15 @@ class SteerOutput {
   double sum_max_over_mean_ = 0;
   std::uint64_t loaded_rounds_ = 0;
 };
+
+// What steering would do with the traffic that was looked at.
+struct DryRun {
+  double seconds = 0;
+  const SteerOptions& options;
+  actuator::Observed observed;
+  Plan plan;
+  std::vector<ProcessorId> owner;  // by bucket, at the start
+};
+void print_dry_run(const DryRun& result);
 
 }  // namespace evenkeel::cli

@@ -8,9 +8,13 @@
 #include <atomic>
 #include <cstdio>
 #include <memory>
+#include <numeric>
 #include <thread>
 
 #include "actuator/network_interface.h"
+#include "actuator/nic_table/card.h"
+#include "actuator/nic_table/nic_table.h"
+#include "actuator/observer.h"
 #include "actuator/xdp_cpumap/xdp_cpumap.h"
 #include "actuator/xdp_owner.h"
 #include "cli/commands.h"
@@ -21,6 +25,7 @@
 #include "control/steer_state.h"
 #include "control/steer_watchdog.h"
 #include "evenkeel/policy.h"
+#include "meter/cpu_time.h"
 
 namespace evenkeel::cli {
 namespace {
@@ -52,8 +57,20 @@ double present_rate(const std::string& interface) {
   return static_cast<double>(*after - *before) / std::chrono::duration<double>(kLook).count();
 }
 
+// auto: the card's own table where it has queues for all CPUs, since it costs nothing for each packet.
+bool prefers_table(const SteerOptions& options) {
+  if (options.actuator != SteerActuator::kAuto) return options.actuator == SteerActuator::kNicTable;
+  const actuator::Card card = actuator::read_card(options.interface);
+  return !card.table.empty() && card.toeplitz && card.fields_known && card.queues > 1 &&
+         card.queues >= options.cpus.size() && options.order != actuator::MoveOrder::kStrict;
+}
+
 Result<std::unique_ptr<actuator::Steering>> make_steering(const SteerOptions& options,
                                                           const SteerGround& ground) {
+  if (prefers_table(options)) {
+    return actuator::make_nic_table(
+        {.interface = options.interface, .interface_index = ground.interface.index, .order = options.order});
+  }
   actuator::XdpCpumapOptions cpumap;
   cpumap.interface_index = ground.interface.index;
   cpumap.mode = ground.mode;
@@ -67,6 +84,9 @@ Result<std::unique_ptr<actuator::Steering>> make_steering(const SteerOptions& op
 // Undoes what a state says was changed. A process that ended took its own programs along; what outlives it is
 // put back.
 Result<void> undo(const control::SteerState& state) {
+  if (!state.table.empty()) {
+    if (auto written = actuator::write_table(state.interface, state.table); !written) return written;
+  }
   if (state.previous_program.empty()) return {};
   return actuator::put_xdp_program_back(state.interface_index, state.previous_program,
                                         state.previous_generic);
@@ -113,8 +133,10 @@ Result<void> Session::prepare() {
   steering_ = std::move(*steering);
   watchdog_ = std::make_unique<control::SteerWatchdog>(present_rate(options_.interface));
   state_ = control::own_state(options_.interface, ground_.interface.index, std::string(steering_->name()));
+  const bool by_table = steering_->name() == "nic_table";
+  if (by_table) state_.table = actuator::read_card(options_.interface).table;
   if (auto saved = store_.save(state_); !saved) return saved;
-  if (ground_.interface.xdp_program == 0) return {};
+  if (ground_.interface.xdp_program == 0 || by_table) return {};
   auto pin = actuator::set_xdp_program_aside(ground_.interface);
   if (!pin) return pin.error();
   state_.previous_program = *pin;
@@ -167,6 +189,8 @@ Result<void> Session::steer_until_the_end() {
   output_.begin(*steering_, ground_);
   control::SteerLoopOptions loop_options;
   loop_options.moves_per_second_max = options_.moves_per_second_max;
+  // A card's moves cost nothing for each packet, and its loads are estimates: any imbalance is worth a move.
+  if (steering_->name() == "nic_table") loop_options.usage_min = 0.001;
   loop_ = std::make_unique<control::SteerLoop>(
       *steering_, *policy_, loop_options, [&](const control::SteerRound& round) {
         quiet_rounds_ = round.moves == 0 && round.pending == 0 ? quiet_rounds_ + 1 : 0;
@@ -214,6 +238,56 @@ Result<void> clear_leftovers(const std::string& interface) {
   return store.remove(interface);
 }
 
+// The receive work of all CPUs over the look, in seconds: what the buckets are assumed to have cost.
+double interrupt_seconds() {
+  double sum = 0;
+  for (const auto& time : meter::read_cpu_times()) sum += time ? time->interrupt : 0;
+  return sum;
+}
+
+// Counts the traffic of `options.duration` (a second by default) and plans from the assignment that steering
+// would begin with.
+Result<void> dry_run(const SteerOptions& options) {
+  auto interface = actuator::find_interface(options.interface);
+  if (!interface) return interface.error();
+  auto observer = actuator::Observer::open({.interface_index = interface->index,
+                                            .buckets = options.buckets,
+                                            .inner_tunnel = options.inner_tunnel,
+                                            .card = std::nullopt});
+  if (!observer) return observer.error();
+  const double interrupt_before = interrupt_seconds();
+  const auto begin = Clock::now();
+  const std::chrono::nanoseconds look(options.duration_ns.value_or(1'000'000'000));
+  while (!interrupted.load(std::memory_order_relaxed) && Clock::now() - begin < look)
+    std::this_thread::sleep_for(20ms);
+  const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  auto observed = observer->read();
+  if (!observed) return observed.error();
+
+  DryRun result{.seconds = seconds, .options = options, .observed = *observed, .plan = {}, .owner = {}};
+  result.owner.resize(options.buckets);
+  const std::vector<double> capacity(options.cpus.size(), 1.0);
+  if (auto dealt = assign_by_capacity(capacity, result.owner); !dealt) return dealt;
+  const double packets =
+      static_cast<double>(std::accumulate(observed->packets.begin(), observed->packets.end(), 0ull));
+  std::vector<double> load(options.buckets);
+  for (std::size_t bucket = 0; bucket < load.size() && packets > 0; ++bucket) {
+    const double share = static_cast<double>(observed->packets[bucket]) / packets;
+    load[bucket] = share * std::max(1e-6, interrupt_seconds() - interrupt_before) / seconds;
+  }
+  auto policy = make_policy(options.policy);
+  if (!policy) return policy.error();
+  const Snapshot snapshot{.bucket_load = load,
+                          .owner = result.owner,
+                          .usage = {},
+                          .backlog = {},
+                          .capacity = capacity,
+                          .pinned = {}};
+  if (auto planned = (*policy)->plan(snapshot, result.plan); !planned) return planned;
+  print_dry_run(result);
+  return {};
+}
+
 }  // namespace
 
 int steer_restore(const SteerOptions& options) {
@@ -237,8 +311,9 @@ int steer(const SteerOptions& options) {
 }
 
 int steer_dry_run(const SteerOptions& options) {
-  (void)options;
-  return kExitRuntime;
+  catch_signals();
+  if (auto done = dry_run(options); !done) return report_error(done.error());
+  return kExitDone;
 }
 
 }  // namespace evenkeel::cli
