@@ -1,5 +1,8 @@
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdio>
+#include <string>
+#include <string_view>
 
 #include "cli/commands.h"
 #include "evenkeel/result.h"
@@ -11,9 +14,33 @@ int report_error(const Error& error) {
   return error.kind == ErrorKind::kUsage ? kExitUsage : kExitRuntime;
 }
 
+namespace {
+
+std::string names_of_commands(const CLI::App& app) {
+  std::string names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    names += (names.empty() ? "" : ", ") + command->get_name();
+  return names;
+}
+
+// CLI11 only says that a subcommand is required; a person wants to know which there are.
+bool names_a_command(const CLI::App& app, int argc, char** argv) {
+  const std::string_view first = argc > 1 ? argv[1] : "";
+  if (first.starts_with('-')) return true;
+  const auto is_first = [&](const CLI::App* command) { return command->get_name() == first; };
+  if (!app.get_subcommands(is_first).empty()) return true;
+  const std::string what =
+      first.empty() ? "name a command" : "there is no command '" + std::string(first) + "'";
+  report_error(usage_error(what + ": one of " + names_of_commands(app) + " (evenkeel --help tells more)"));
+  return false;
+}
+
+}  // namespace
 }  // namespace evenkeel::cli
 
 int main(int argc, char** argv) {
+  // A reader that goes away is an error of writing, reported like any other.
+  std::signal(SIGPIPE, SIG_IGN);
   CLI::App app{"evenkeel keeps the processors of a machine evenly loaded with packets and connections",
                "evenkeel"};
   app.set_version_flag("--version", "evenkeel " EVENKEEL_VERSION);
@@ -25,6 +52,7 @@ int main(int argc, char** argv) {
   evenkeel::cli::add_run(app, exit_code);
   evenkeel::cli::add_plan(app, exit_code);
   evenkeel::cli::add_steer(app, exit_code);
+  if (!evenkeel::cli::names_a_command(app, argc, argv)) return evenkeel::cli::kExitUsage;
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

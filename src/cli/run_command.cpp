@@ -52,7 +52,7 @@ struct RunArguments {
 };
 
 // The default input: built-in traffic, as much as takes a few seconds.
-constexpr const char* kDefaultInput = "generator:campus";
+constexpr const char* kDefaultInput = "generator:campus,packets=10000000";
 
 std::atomic<bool> interrupted{false};
 

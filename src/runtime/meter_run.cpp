@@ -33,9 +33,14 @@ constexpr double kSecondsPerNanosecond = 1e-9;
 constexpr std::int64_t kPollNanoseconds = 1'000'000;  // how soon the end of the input is noticed
 constexpr std::int64_t kProgressIntervalNanoseconds = 250'000'000;
 
-std::vector<std::uint32_t> choose_cpus(const MeterRunOptions& options) {
+Result<std::vector<std::uint32_t>> choose_cpus(const MeterRunOptions& options) {
   const std::vector<std::uint32_t> allowed = engine::allowed_cpus();
   std::vector<std::uint32_t> from = options.pin.value_or(allowed);
+  for (const std::uint32_t cpu : from) {
+    if (std::find(allowed.begin(), allowed.end(), cpu) == allowed.end())
+      return usage_error(fmt::format("--pin: this process may not run on CPU {}; it may on {}", cpu,
+                                     fmt::join(allowed, ",")));
+  }
   // By default only where every thread, the dispatcher's too, has a processor of its own.
   if (!options.pin && options.workers + 1 > allowed.size()) from.clear();
   std::vector<std::uint32_t> cpus;
@@ -182,7 +187,9 @@ Result<void> Run::build_engine() {
   engine_ = std::move(*engine);
   actuator_ = std::make_unique<actuator::TableActuator>(engine_->board());
   recorder_ = std::make_unique<BalanceRecorder>(actuator_->owners());
-  worker_cpus_ = choose_cpus(options_);
+  auto cpus = choose_cpus(options_);
+  if (!cpus) return cpus.error();
+  worker_cpus_ = std::move(*cpus);
   waiting_.resize(options_.workers);
   return {};
 }
