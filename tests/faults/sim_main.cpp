@@ -9,6 +9,7 @@
 
 #include "base/fault.h"
 #include "sim/interleaving.h"
+#include "sim/timer_interleaving.h"
 
 namespace {
 
@@ -30,22 +31,37 @@ bool choose_fault(const std::string& name) {
   return false;
 }
 
+struct Totals {
+  std::uint64_t steps = 0, packets = 0, timers = 0, moves = 0;
+};
+
+// Says which law broke and how to see it again. Returns whether the laws held.
+template <typename Result>
+bool held(const Result& result, std::uint64_t seed, const Arguments& arguments, Totals& totals) {
+  totals.steps += result.steps;
+  totals.moves += result.moves;
+  if (result.violation.empty()) return true;
+  fmt::print(
+      "seed {} breaks a law at step {}\n  {}\n  with {}\n  replay: ./dev sim --first-seed {} --seeds 1{}\n",
+      seed, result.steps, result.violation, result.setting, seed,
+      arguments.fault == "none" ? "" : " --fault " + arguments.fault);
+  return false;
+}
+
+// Each seed once for the engine, and once for the timer service.
 int run(const Arguments& arguments) {
-  std::uint64_t steps = 0, packets = 0, moves = 0;
+  Totals totals;
   for (std::uint64_t seed = arguments.first_seed; seed < arguments.first_seed + arguments.seeds; ++seed) {
-    const auto result = evenkeel::sim::run_interleaving(seed);
-    steps += result.steps;
-    packets += result.packets;
-    moves += result.moves;
-    if (result.violation.empty()) continue;
-    fmt::print(
-        "seed {} breaks a law at step {}\n  {}\n  with {}\n  replay: ./dev sim --first-seed {} --seeds 1{}\n",
-        seed, result.steps, result.violation, result.setting, seed,
-        arguments.fault == "none" ? "" : " --fault " + arguments.fault);
-    return 1;
+    const auto engine = evenkeel::sim::run_interleaving(seed);
+    if (!held(engine, seed, arguments, totals)) return 1;
+    totals.packets += engine.packets;
+    const auto timers = evenkeel::sim::run_timer_interleaving(seed);
+    if (!held(timers, seed, arguments, totals)) return 1;
+    totals.timers += timers.fired;
   }
-  fmt::print("{} seeds, {} steps, {} packets, {} moves of buckets: every law held\n", arguments.seeds, steps,
-             packets, moves);
+  fmt::print(
+      "{} seeds, {} steps, {} packets, {} timers of the timer service, {} moves of buckets: every law held\n",
+      arguments.seeds, totals.steps, totals.packets, totals.timers, totals.moves);
   return 0;
 }
 
