@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -94,6 +95,19 @@ Result<void> OutputFile::close() {
     descriptor_ = -1;
   }
   if (error_) return *error_;
+  return {};
+}
+
+Result<void> check_writable(const std::string& path) {
+  if (path == "-") return {};
+  struct stat status {};
+  const bool existed = ::stat(path.c_str(), &status) == 0;
+  // To open a pipe may block, and to close it tells its reader that all was written.
+  if (existed && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) return {};
+  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+  if (descriptor < 0) return cannot("write", path, errno);
+  ::close(descriptor);
+  if (!existed) ::unlink(path.c_str());
   return {};
 }
 

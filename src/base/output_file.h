@@ -53,6 +53,10 @@ class OutputFile {
   std::optional<Error> error_;
 };
 
+// Whether write_file() could begin to write there, without changing what is there: to be asked before long
+// work. Files and folders only; of anything else it cannot be known without doing it.
+Result<void> check_writable(const std::string& path);
+
 // Writes `text` as the whole of `path` ("-": standard output).
 Result<void> write_file(const std::string& path, std::string_view text);
 

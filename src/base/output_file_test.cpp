@@ -65,6 +65,17 @@ TEST_F(OutputFileTest, WritesAreRefusedOnceAnErrorHasHappened) {
   EXPECT_FALSE(file->close().ok());
 }
 
+TEST_F(OutputFileTest, ToAskWhetherAPlaceCanBeWrittenChangesNothing) {
+  EXPECT_TRUE(check_writable(path_).ok());
+  EXPECT_FALSE(std::filesystem::exists(path_));
+  ASSERT_TRUE(write_file(path_, "kept").ok());
+  EXPECT_TRUE(check_writable(path_).ok());
+  EXPECT_EQ(content(), "kept");
+  EXPECT_TRUE(check_writable("-").ok());
+  EXPECT_FALSE(check_writable("/nonexistent/file").ok());
+  EXPECT_FALSE(check_writable(testing::TempDir()).ok());
+}
+
 TEST_F(OutputFileTest, WriteFileReplacesWhatWasThere) {
   ASSERT_TRUE(write_file(path_, "something long").ok());
   ASSERT_TRUE(write_file(path_, "short").ok());

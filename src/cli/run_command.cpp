@@ -6,8 +6,10 @@
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <bit>
+#include <charconv>
 #include <csignal>
 #include <cstdio>
+#include <limits>
 #include <memory>
 #include <string>
 
@@ -67,6 +69,26 @@ void catch_signals() {
   sigaction(SIGTERM, &action, nullptr);
 }
 
+// Checks on the text of an option, which CLI11 does before it converts.
+template <typename Integer>
+CLI::Validator whole_number() {
+  return {[](std::string& text) -> std::string {
+            Integer value;
+            const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+            if (error == std::errc() && end == text.data() + text.size()) return "";
+            return fmt::format("takes a whole number up to {}, not '{}'", std::numeric_limits<Integer>::max(),
+                               text);
+          },
+          ""};
+}
+
+CLI::Validator output_path() {
+  return {[](std::string& text) -> std::string {
+            return text.empty() ? "takes a path, or - for standard output, not ''" : "";
+          },
+          ""};
+}
+
 void add_options(CLI::App& command, RunArguments& arguments) {
   command
       .add_option("-i,--input", arguments.inputs,
@@ -75,9 +97,11 @@ void add_options(CLI::App& command, RunArguments& arguments) {
       ->type_name("SPEC");
   command.add_option("-w,--workers", arguments.workers, "worker threads")
       ->capture_default_str()
+      ->check(whole_number<std::uint32_t>())
       ->type_name("N");
   command.add_option("--buckets", arguments.buckets, "buckets, a power of two from 1 to 65536")
       ->capture_default_str()
+      ->check(whole_number<std::uint32_t>())
       ->type_name("N");
   command.add_option("--hash", arguments.hash, "hash function: toeplitz or crc32c")
       ->capture_default_str()
@@ -115,6 +139,7 @@ void add_options(CLI::App& command, RunArguments& arguments) {
       .add_option("--connections-max", arguments.connections_max,
                   "connections kept at once; beyond, the longest idle of a few is evicted")
       ->capture_default_str()
+      ->check(whole_number<std::uint32_t>())
       ->type_name("N");
   command.add_option("--speed", arguments.speed, "replay at X times the recorded speed, or max")
       ->capture_default_str()
@@ -122,18 +147,24 @@ void add_options(CLI::App& command, RunArguments& arguments) {
   command.add_option("--duration", arguments.duration, "end after this much packet time")
       ->type_name("DURATION");
   command.add_option("--flows", arguments.flows, "write flow records to FILE, or - for standard output")
+      ->check(output_path())
       ->type_name("FILE");
   command.add_option("--format", arguments.format, "of flow records: jsonl or csv")
       ->capture_default_str()
       ->type_name("NAME");
   command.add_option("--report", arguments.report_path, "write the report as JSON to FILE")
+      ->check(output_path())
       ->type_name("FILE");
   command
       .add_option("--html", arguments.html_path,
                   "write the report as one page with pictures to FILE; FILE.svg: the picture alone")
+      ->check(output_path())
       ->type_name("FILE");
   command.add_flag("--json", arguments.json, "print the report as JSON instead of a table");
-  command.add_option("--seed", arguments.seed, "of generated traffic")->capture_default_str()->type_name("N");
+  command.add_option("--seed", arguments.seed, "of generated traffic")
+      ->capture_default_str()
+      ->check(whole_number<std::uint64_t>())
+      ->type_name("N");
 }
 
 Result<void> check_counts(const RunArguments& arguments) {
@@ -216,6 +247,15 @@ std::string page_or_picture(const std::string& path, const observe::RunReport& r
   return path.ends_with(".svg") ? observe::summary_picture(report) : observe::report_page(report);
 }
 
+// Reports are written when a run is over; that they can be is found out before it.
+Result<void> check_reports(const RunArguments& arguments) {
+  for (const std::string& path : {arguments.report_path, arguments.html_path}) {
+    if (path.empty()) continue;
+    if (auto done = base::check_writable(path); !done) return done;
+  }
+  return {};
+}
+
 Result<void> write_report(const RunArguments& arguments, const observe::RunReport& report) {
   if (!arguments.report_path.empty()) {
     if (auto done = base::write_file(arguments.report_path, observe::report_json(report)); !done) return done;
@@ -247,6 +287,7 @@ int exit_code_of(const observe::RunReport& report) {
 int run(const RunArguments& arguments) {
   const auto options = to_options(arguments);
   if (!options) return report_error(options.error());
+  if (const auto writable = check_reports(arguments); !writable) return report_error(writable.error());
   catch_signals();
   observe::Progress progress;
   const runtime::MeterRunHooks hooks{

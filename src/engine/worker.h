@@ -345,8 +345,11 @@ bool Worker<H, Clock>::deliver(Bucket<State>& bucket, const Packet& packet, std:
   const bool ended_now = found->advance(packet, around_.lifetimes);
   // The timer goes by its old time until that comes, and then to the new one; only an earlier time needs it
   // moved now.
-  if (ended_now || !found->timer.armed()) [[unlikely]]
+  if (ended_now || !found->timer.armed()) [[unlikely]] {
+    // A wheel reaches days ahead, and before the first burst has been served it would stand at 1970.
+    now_ns_ = std::max(now_ns_, packet.now_ns);
     arm(bucket, *found);
+  }
   return true;
 }
 
