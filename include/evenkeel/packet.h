@@ -41,7 +41,8 @@ enum class LinkType : std::uint8_t {
 // points to belong to a PacketBlock of the source, and stay as they are until the packet is released to it.
 //
 // The source fills the fields marked [source]; the dispatcher those marked [dispatcher]; after that it is
-// read-only but for `next`, which belongs to the queueing model of the worker that holds the packet.
+// read-only but for `next` and `queued_ticks`, which belong to the queueing model of the worker that holds
+// the packet.
 struct alignas(64) Packet {
   enum Flag : std::uint8_t {
     kReversed = 1,       // goes from the key's high endpoint to its low one
@@ -70,6 +71,7 @@ struct alignas(64) Packet {
   std::uint16_t payload_offset = 0;     // [dispatcher] behind the transport header; 0 where unknown
   std::uint16_t source = 0;             // [source] which of the run's inputs
   LinkType link = LinkType::kEthernet;  // [source]
+  std::uint64_t queued_ticks = 0;       // [worker] when it entered the queue, by the worker's clock
 
   std::span<const std::uint8_t> bytes() const { return {data, captured_length}; }
   bool reversed() const { return (flags & kReversed) != 0; }

@@ -18,7 +18,12 @@ namespace evenkeel::base {
   X(kForgetParked, "forget_parked", "conservation: parked packets are lost at a handover")          \
   X(kServeUnowned, "serve_unowned", "ownership: a worker serves a bucket that is on its way to it") \
   X(kLoseTimers, "lose_timers", "timers: a new owner does not look for what is due in its bucket")  \
-  X(kKeepTimersDue, "keep_timers_due", "ownership: an old owner goes on serving a bucket's timers")
+  X(kKeepTimersDue, "keep_timers_due", "ownership: an old owner goes on serving a bucket's timers") \
+  X(kServePastQueue, "serve_past_queue", "order: packets are served while older ones are queued")   \
+  X(kServeParkedFirst, "serve_parked_first",                                                        \
+    "order: parked packets are served before the queue that a bucket brought")                      \
+  X(kForgetQueued, "forget_queued", "conservation: a bucket's queue stays behind at a handover")    \
+  X(kShedUncounted, "shed_uncounted", "conservation: packets that are shed are not counted")
 
 enum class Fault : std::uint8_t {
   kNone,

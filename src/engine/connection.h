@@ -45,6 +45,9 @@ struct Connection {
   bool forward_reversed = false;  // the first packet went from the key's high endpoint to its low one
   std::uint8_t fins = 0;          // directions that have sent a FIN: 1 forward, 2 reverse
   bool ended = false;             // by TCP: RST, or FIN in both directions
+  bool elephant = false;          // set by the worker: far above all other connections (elephants.h)
+  // Set by the handler: from now on the packets are counted, as dropped for this reason, and not shown to it.
+  bool bypassed = false;
   State state{};
 
   bool forward(const Packet& packet) const { return packet.reversed() == forward_reversed; }

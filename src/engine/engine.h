@@ -16,7 +16,9 @@
 #include "engine/bucket.h"
 #include "engine/connection.h"
 #include "engine/dispatcher.h"
+#include "engine/fair_queue.h"
 #include "engine/handler.h"
+#include "engine/queueing.h"
 #include "engine/worker.h"
 #include "evenkeel/result.h"
 #include "evenkeel/source.h"
@@ -34,6 +36,8 @@ struct EngineOptions {
   packet::ParseOptions parse;
   packet::FragmentLimits fragments;
   std::uint64_t hash_seed = 0;  // of the connection tables
+  QueueingOptions queueing;
+  ElephantOptions elephants;
 };
 
 template <Handler H, base::TickClock Clock>
@@ -59,8 +63,11 @@ class Engine {
                                     .buckets = options.buckets + options.workers,
                                     .workers = options.workers});
     if (!timers) return timers.error();
-    auto engine = std::unique_ptr<Engine>(
-        new Engine(options, std::move(sources), std::move(hasher), std::move(*arena), std::move(*timers)));
+    auto queue_arena = make_queue_arena(options);
+    if (!queue_arena) return queue_arena.error();
+    auto engine =
+        std::unique_ptr<Engine>(new Engine(options, std::move(sources), std::move(hasher), std::move(*arena),
+                                           std::move(*timers), std::move(*queue_arena)));
     for (std::uint32_t i = 0; i < options.workers; ++i)
       engine->add_worker(ProcessorId(i), make_handler(ProcessorId(i)), make_clock(ProcessorId(i)));
     return engine;
@@ -74,10 +81,11 @@ class Engine {
   std::span<const DispatcherMeters> dispatcher_meters() const { return dispatcher_meters_; }
   std::span<const meter::WorkerMeters> worker_meters() const { return worker_meters_; }
   std::span<const meter::BucketMeters> bucket_meters() const { return bucket_meters_; }
+  std::span<const meter::QueueMeters> queue_meters() const { return queue_meters_; }
 
-  // [any] Packets in front of a worker, as of a moment ago.
+  // [any] Packets in front of a worker, in its rings and in its queue, as of a moment ago.
   std::uint64_t waiting(ProcessorId worker) const {
-    std::uint64_t sum = 0;
+    std::uint64_t sum = queue_meters_[worker.value()].waiting_packets.read();
     for (const auto& rings : rings_) sum += rings[worker.value()]->size();
     return sum;
   }
@@ -97,9 +105,12 @@ class Engine {
 
  private:
   using Arena = typename Connections<State>::Arena;
+  using QueueArena = FairQueue::Arena;
 
   Engine(const EngineOptions& options, std::vector<Source*> sources, packet::Hasher hasher,
-         std::unique_ptr<Arena> arena, std::unique_ptr<TimerArena> timers);
+         std::unique_ptr<Arena> arena, std::unique_ptr<TimerArena> timers,
+         std::unique_ptr<QueueArena> queue_arena);
+  static Result<std::unique_ptr<QueueArena>> make_queue_arena(const EngineOptions& options);
   void add_worker(ProcessorId id, H handler, Clock clock);
 
   const EngineOptions options_;
@@ -107,9 +118,12 @@ class Engine {
   bucket::TableBoard board_;
   std::unique_ptr<Arena> arena_;
   std::unique_ptr<TimerArena> timers_;
+  std::unique_ptr<QueueArena> queue_arena_;
   std::vector<Bucket<State>> buckets_;
+  std::vector<BucketQueue> bucket_queues_;  // none for first in, first out
   std::vector<meter::BucketMeters> bucket_meters_;
   std::vector<meter::WorkerMeters> worker_meters_;
+  std::vector<meter::QueueMeters> queue_meters_;
   std::vector<DispatcherMeters> dispatcher_meters_;
   std::vector<std::vector<std::unique_ptr<WorkerRing>>> rings_;  // by dispatcher, by worker
   std::vector<std::vector<WorkerRing*>> rings_of_worker_;        // by worker, by dispatcher
@@ -119,15 +133,19 @@ class Engine {
 
 template <Handler H, base::TickClock Clock>
 Engine<H, Clock>::Engine(const EngineOptions& options, std::vector<Source*> sources, packet::Hasher hasher,
-                         std::unique_ptr<Arena> arena, std::unique_ptr<TimerArena> timers)
+                         std::unique_ptr<Arena> arena, std::unique_ptr<TimerArena> timers,
+                         std::unique_ptr<QueueArena> queue_arena)
     : options_(options),
       hasher_(std::move(hasher)),
       board_(options.buckets, options.workers, static_cast<std::uint32_t>(sources.size())),
       arena_(std::move(arena)),
       timers_(std::move(timers)),
+      queue_arena_(std::move(queue_arena)),
       buckets_(options.buckets),
+      bucket_queues_(options.queueing.fair() ? options.buckets : 0),
       bucket_meters_(options.buckets),
       worker_meters_(options.workers),
+      queue_meters_(options.workers),
       dispatcher_meters_(sources.size()),
       rings_(sources.size()),
       rings_of_worker_(options.workers) {
@@ -135,6 +153,7 @@ Engine<H, Clock>::Engine(const EngineOptions& options, std::vector<Source*> sour
     buckets_[j].connections.attach(*arena_);
     buckets_[j].owner.store(board_.newest().owner[j], std::memory_order_relaxed);  // before any thread starts
   }
+  for (BucketQueue& queue : bucket_queues_) queue.connections.attach(*queue_arena_);
   for (std::size_t d = 0; d < sources.size(); ++d) {
     std::vector<WorkerRing*> rings;
     for (std::uint32_t i = 0; i < options.workers; ++i) {
@@ -151,6 +170,18 @@ Engine<H, Clock>::Engine(const EngineOptions& options, std::vector<Source*> sour
   }
 }
 
+// As many connections as packets may wait: every one of them can wait in a queue of its own.
+template <Handler H, base::TickClock Clock>
+auto Engine<H, Clock>::make_queue_arena(const EngineOptions& options) -> Result<std::unique_ptr<QueueArena>> {
+  if (!options.queueing.fair()) return std::unique_ptr<QueueArena>();
+  ArenaOptions arena_options;
+  arena_options.connections_max =
+      options.workers * (options.queueing.limits.worker_packets + 2 * static_cast<std::uint32_t>(kBurst));
+  arena_options.tables = options.buckets;
+  arena_options.workers = options.workers;
+  return QueueArena::make(arena_options, QueueHash{});
+}
+
 template <Handler H, base::TickClock Clock>
 void Engine<H, Clock>::add_worker(ProcessorId id, H handler, Clock clock) {
   const WorkerSurroundings<State> around{
@@ -164,6 +195,11 @@ void Engine<H, Clock>::add_worker(ProcessorId id, H handler, Clock clock) {
       .timers = *timers_,
       .meters = worker_meters_[id.value()],
       .lifetimes = options_.lifetimes,
+      .queue = {.options = options_.queueing,
+                .buckets = bucket_queues_,
+                .arena = queue_arena_.get(),
+                .meters = queue_meters_[id.value()]},
+      .elephants = options_.elephants,
   };
   workers_.push_back(std::make_unique<WorkerOf>(around, std::move(handler), std::move(clock)));
 }

@@ -18,9 +18,13 @@ namespace evenkeel::engine {
 //   packet(connection, packet)                each packet of it, in arrival order
 //   deadline_ns(connection)                   packet time at which due() is to be called; kNoDeadline: never
 //   due(key, connection, now_ns)              that time has come; it may not have a deadline at or before
-//   now_ns any more close(key, connection, reason, now_ns)    its end, in packet time; the State is gone
-//   after the call idle()                                    nothing to do for now: a chance to flush what
-//   was gathered
+//                                             now_ns any more
+//   close(key, connection, reason, now_ns)    its end, in packet time; the State is gone after the call
+//   idle()                                    nothing to do for now: a chance to flush what was gathered
+//
+// The worker sets connection.elephant where a connection is far above all others; a handler that has seen
+// enough of a connection may set connection.bypassed: packet() is then not called for it any more, close()
+// is.
 template <typename H>
 concept Handler = requires(H& handler, Connection<typename H::State>& connection, const Packet& packet,
                            const ConnectionKey& key, CloseReason reason, std::int64_t now_ns) {
@@ -30,6 +34,15 @@ concept Handler = requires(H& handler, Connection<typename H::State>& connection
   handler.due(key, connection, now_ns);
   handler.close(key, connection, reason, now_ns);
   handler.idle();
+};
+
+// A handler may also say what a packet will cost it. The queueing model then takes that for its estimate, in
+// place of what it learnt from the connection's earlier packets; what it charges is measured all the same.
+//
+//   cost_ns(packet) const                     nanoseconds; 0: not known
+template <typename H>
+concept DeclaresCost = requires(const H& handler, const Packet& packet) {
+  { handler.cost_ns(packet) } -> std::convertible_to<std::int64_t>;
 };
 
 }  // namespace evenkeel::engine

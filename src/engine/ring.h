@@ -64,6 +64,12 @@ class Ring {
     return count;
   }
 
+  // [consumer] Items inside that the consumer knows of without asking: there may be more. After a pop() that
+  // filled its span, 0 says nothing; after one that did not, nothing was left.
+  std::size_t known_waiting() const {
+    return static_cast<std::size_t>(consumer_tail_ - head_.load(std::memory_order_relaxed));
+  }
+
   // [any] Items inside, as of a moment ago. For the consumer, 0 means that all pushes which happened before
   // are taken.
   std::size_t size() const {

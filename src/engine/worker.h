@@ -9,6 +9,11 @@
 // on. Nobody else waits, nothing is copied, and since a dispatcher's packets before its mark are all served
 // by X before Y begins, no connection's packets change places.
 //
+// Queueing. While no more waits in front of the worker than a quantum of work, packets are served as they
+// come. When more does, the worker takes everything in, up to a limit, and serves one batch a step in the
+// order of its FairQueue, until nothing waits. A bucket that moves takes its queued packets along: they came
+// before what the new owner parked.
+//
 // Thread: [worker] but where noted. The packet path allocates nothing, takes no lock and makes no system
 // call.
 #pragma once
@@ -20,6 +25,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -33,13 +39,24 @@
 #include "engine/bucket.h"
 #include "engine/dispatcher.h"
 #include "engine/due_buckets.h"
+#include "engine/elephants.h"
+#include "engine/fair_queue.h"
 #include "engine/handler.h"
+#include "engine/queueing.h"
 #include "engine/release.h"
 #include "engine/ring_item.h"
 #include "engine/timer_wheel.h"
 #include "meter/meters.h"
 
 namespace evenkeel::engine {
+
+// What a worker's queueing model shares with the rest of the engine.
+struct QueueSurroundings {
+  const QueueingOptions& options;
+  std::span<BucketQueue> buckets;  // of all of the engine's buckets; empty for first in, first out
+  FairQueue::Arena* arena;         // nullptr for first in, first out
+  meter::QueueMeters& meters;
+};
 
 // What a worker shares with the rest of the engine. All of it outlives the worker.
 template <typename State>
@@ -54,6 +71,8 @@ struct WorkerSurroundings {
   TimerArena& timers;
   meter::WorkerMeters& meters;
   Lifetimes lifetimes;
+  QueueSurroundings queue;
+  ElephantOptions elephants;
 };
 
 template <Handler H, base::TickClock Clock>
@@ -68,14 +87,17 @@ class Worker {
         cache_(around.arena),
         chunks_(around.timers),
         due_(chunks_, static_cast<std::uint32_t>(around.buckets.size())),
-        sampler_(around.id.value() + 1) {
+        sampler_(around.id.value() + 1),
+        elephants_(around.elephants, clock_.ticks(), ticks_of(kShareOfAtLeast_ns)) {
     awaited_.reserve(kAwaitedUsually);
+    if (around.queue.options.fair())
+      queue_.emplace(queue_options(), *around.queue.arena, around.queue.meters);
   }
 
   // One iteration of the loop. Returns whether it found anything to do.
   bool step() {
     const std::uint64_t start = clock_.ticks();
-    const std::size_t work = receive() + take_over() + expire();
+    const std::size_t work = receive() + take_over() + serve_queued() + expire();
     if (work == 0) {
       handler_.idle();
       return false;
@@ -84,8 +106,11 @@ class Worker {
     return true;
   }
 
-  // True when every dispatcher's end mark was passed and no bucket is awaited: no packet will come any more.
-  bool finished() const { return ends_seen_ == around_.rings.size() && awaited_.empty(); }
+  // True when every dispatcher's end mark was passed, no bucket is awaited and nothing is queued: no packet
+  // will come any more.
+  bool finished() const {
+    return ends_seen_ == around_.rings.size() && awaited_.empty() && (!queue_ || queue_->empty());
+  }
 
   // Ends the connections of the buckets that this worker owns, as of packet time `now_ns`. After finished().
   void close_all(std::int64_t now_ns) {
@@ -96,6 +121,9 @@ class Worker {
   }
 
   H& handler() { return handler_; }
+
+  // [control] When the worker has ended.
+  std::vector<Elephant> elephants() const { return elephants_.named(); }
 
  private:
   // A bucket whose acquire mark was seen, while its old owner has not let go.
@@ -117,11 +145,32 @@ class Worker {
   static constexpr std::uint32_t kEvictionSample = 16;
   // Timers that one step looks at: about 10 us of work, so that a million due at once do not stall packets.
   static constexpr std::uint32_t kTimerSlice = 256;
+  // A connection whose packets wait is looked at again after so much packet time.
+  static constexpr std::uint64_t kLookAgainTicks = 10;
+
+  // Packets that a step takes in from a ring at most, before it serves: about as long as a batch takes.
+  static constexpr std::size_t kIntakeMax = 1024;
+  // A connection's share of the worker's time is told of at least this much: a balancing interval.
+  static constexpr std::int64_t kShareOfAtLeast_ns = 100 * base::kNanosecondsPerMillisecond;
 
   // The phases of a step: each returns the number of things it did.
   std::size_t receive();
   std::size_t take_over();
   std::size_t expire();
+  std::size_t serve_queued();
+
+  std::size_t receive_burst(std::size_t dispatcher);
+  bool passes_straight(std::size_t waiting) const;
+  void pass(std::span<Packet* const> packets, bool straight);
+  void enqueue(std::span<Packet* const> packets);
+  void drop_overload(Packet* first);
+  void watch(const Packet& packet, std::uint64_t hash, std::uint64_t packets, std::uint64_t bytes,
+             std::uint64_t ticks, std::uint64_t now);
+  std::uint64_t ticks_of(std::int64_t nanoseconds) const {
+    return static_cast<std::uint64_t>(static_cast<double>(nanoseconds) * clock_.ticks_per_nanosecond());
+  }
+  FairQueueOptions queue_options() const;
+  std::uint64_t declared_ticks(const Packet& packet) const;
 
   void handle_mark(RingItem item);
   void release_mark(RingItem item);
@@ -136,6 +185,8 @@ class Worker {
   void arm(Bucket<State>& bucket, Connection<State>& connection);
   void note_due(Bucket<State>& bucket);
   PacketTick expire_bucket(BucketId id, std::uint32_t& budget);
+  bool is_queued(const Bucket<State>& bucket, const Connection<State>& connection) const;
+  void look_again(Bucket<State>& bucket, Connection<State>& connection);
   void look_at(Bucket<State>& bucket, Connection<State>& connection, std::int64_t deadline_ns);
   void close(Bucket<State>& bucket, Connection<State>& connection, CloseReason reason, std::int64_t now_ns);
   void close_bucket(Bucket<State>& bucket, std::int64_t now_ns);
@@ -163,6 +214,8 @@ class Worker {
   const TickScale<PacketClock> scale_;
   std::int64_t now_ns_ = std::numeric_limits<std::int64_t>::min();  // packet time of what was served last
   base::Random sampler_;                                            // which packet of a burst is timed
+  std::optional<FairQueue> queue_;
+  ElephantTracker elephants_;
   std::vector<Awaited> awaited_;
   std::size_t ends_seen_ = 0;      // end marks, one from each dispatcher
   std::size_t eviction_hand_ = 0;  // bucket at which the search for a connection to evict goes on
@@ -173,31 +226,57 @@ template <Handler H, base::TickClock Clock>
 std::size_t Worker<H, Clock>::receive() {
   std::size_t received = 0;
   for (std::size_t d = 0; d < around_.rings.size(); ++d) {
-    WorkerRing* ring = around_.rings[d];
-    std::array<RingItem, kBurst> items;
-    const std::size_t count = ring->pop(items);
-    if (count == 0) {
-      // In this order: what was handed over up to this time had been put into the ring before, so if the ring
-      // is empty now, no older packet will come out of it.
-      const std::int64_t handed_over_ns = around_.dispatchers[d]->handed_over_ns();
-      if (ring->size() == 0) now_ns_ = std::max(now_ns_, handed_over_ns);
-      continue;
-    }
-    std::array<Packet*, kBurst> packets;
-    std::size_t waiting = 0;
-    for (std::size_t i = 0; i < count; ++i) {
-      if (items[i].is_packet()) {
-        packets[waiting++] = items[i].packet();
-        continue;
-      }
-      serve({packets.data(), waiting});  // what stands before a mark is served before it
-      waiting = 0;
-      handle_mark(items[i]);
-    }
-    serve({packets.data(), waiting});
+    std::size_t count = receive_burst(d);
     received += count;
+    // With a backlog, all that has come is taken in: only what is queued can be told apart.
+    for (std::size_t taken = count; count == kBurst && taken < kIntakeMax && queue_ && !queue_->empty();
+         taken += count) {
+      count = receive_burst(d);
+      received += count;
+    }
   }
   return received;
+}
+
+template <Handler H, base::TickClock Clock>
+std::size_t Worker<H, Clock>::receive_burst(std::size_t dispatcher) {
+  if (queue_ && !queue_->has_room()) return 0;
+  WorkerRing& ring = *around_.rings[dispatcher];
+  std::array<RingItem, kBurst> items;
+  const std::size_t count = ring.pop(items);
+  if (count == 0) {
+    // In this order: what was handed over up to this time had been put into the ring before, so if the ring
+    // is empty now, no older packet will come out of it.
+    const std::int64_t handed_over_ns = around_.dispatchers[dispatcher]->handed_over_ns();
+    if (ring.size() == 0) now_ns_ = std::max(now_ns_, handed_over_ns);
+    return 0;
+  }
+  const bool straight = passes_straight(count + ring.known_waiting());
+  std::array<Packet*, kBurst> packets;
+  std::size_t waiting = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (items[i].is_packet()) {
+      packets[waiting++] = items[i].packet();
+      continue;
+    }
+    pass({packets.data(), waiting}, straight);  // what stands before a mark is served, or queued, before it
+    waiting = 0;
+    handle_mark(items[i]);
+  }
+  pass({packets.data(), waiting}, straight);
+  return count;
+}
+
+// Within a quantum of work nobody could be served much sooner by another order.
+template <Handler H, base::TickClock Clock>
+bool Worker<H, Clock>::passes_straight(std::size_t waiting) const {
+  return !queue_ || base::fault(base::Fault::kServePastQueue) ||
+         (queue_->empty() && waiting <= queue_->straight_max());
+}
+
+template <Handler H, base::TickClock Clock>
+void Worker<H, Clock>::pass(std::span<Packet* const> packets, bool straight) {
+  straight ? serve(packets) : enqueue(packets);
 }
 
 template <Handler H, base::TickClock Clock>
@@ -228,6 +307,7 @@ void Worker<H, Clock>::release_mark(RingItem item) {
   if (!all_marks && !base::fault(base::Fault::kLetGoAtFirstMark)) return;
   bucket.release_marks = 0;
   due_.remove(item.bucket());
+  if (queue_) queue_->detach(around_.queue.buckets[item.bucket().value()]);
   bucket.owner.store(kNoOwner, std::memory_order_relaxed);
   // Release: pairs with the acquire in take_over(); all that was done to the bucket here happens before.
   bucket.released_version.store(item.version(), std::memory_order_release);
@@ -245,6 +325,8 @@ std::size_t Worker<H, Clock>::take_over() {
       return false;
     bucket.owner.store(around_.id.value(), std::memory_order_relaxed);
     bucket.awaited = false;
+    if (queue_ && !base::fault(base::Fault::kForgetQueued))
+      queue_->attach(around_.queue.buckets[awaited.bucket.value()]);
     serve_parked(std::exchange(bucket.parked_first, nullptr));
     note_due(bucket);
     around_.meters.buckets_taken_over.increment();
@@ -262,7 +344,7 @@ void Worker<H, Clock>::serve_parked(Packet* first) {
     std::size_t count = 0;
     while (first != nullptr && count < kBurst) packets[count++] = std::exchange(first, first->next);
     if (base::fault(base::Fault::kServeBeforeParked)) std::reverse(packets.begin(), packets.begin() + count);
-    serve({packets.data(), count});
+    pass({packets.data(), count}, !queue_ || base::fault(base::Fault::kServeParkedFirst));
   }
 }
 
@@ -288,7 +370,12 @@ void Worker<H, Clock>::serve(std::span<Packet* const> packets) {
     meter::BucketMeters& bucket_meters = around_.bucket_meters[packet.bucket];
     const std::uint64_t start = i == sampled ? clock_.ticks() : 0;
     const bool delivered = deliver(bucket_of(packet), packet, hashes[i], found[i]);
-    if (i == sampled) bucket_meters.cost_ticks.add((clock_.ticks() - start) * count);
+    if (i == sampled) {
+      const std::uint64_t end = clock_.ticks();
+      bucket_meters.cost_ticks.add((end - start) * count);
+      if (queue_) queue_->learn_cost(end - start);
+      watch(packet, hashes[i], count, packet.wire_length * count, (end - start) * count, end);
+    }
     bucket_meters.packets.increment();
     bytes += delivered ? packet.wire_length : 0;
     processed += delivered;
@@ -297,6 +384,105 @@ void Worker<H, Clock>::serve(std::span<Packet* const> packets) {
   now_ns_ = std::max(now_ns_, ours[count - 1]->now_ns);
   around_.meters.bytes.add(bytes);
   around_.meters.processed.add(processed);
+}
+
+template <Handler H, base::TickClock Clock>
+void Worker<H, Clock>::enqueue(std::span<Packet* const> packets) {
+  std::array<Packet*, kBurst> ours;
+  const std::size_t count = park_what_is_not_ours(packets, ours);
+  std::array<std::uint64_t, kBurst> hashes;
+  for (std::size_t i = 0; i < count; ++i) {
+    hashes[i] = around_.arena.hash()(ours[i]->key);
+    FairQueue::prefetch(around_.queue.buckets[ours[i]->bucket], hashes[i]);
+  }
+  const std::uint64_t now = clock_.ticks();
+  for (std::size_t i = 0; i < count; ++i) {
+    BucketQueue& bucket = around_.queue.buckets[ours[i]->bucket];
+    drop_overload(queue_->enqueue(bucket, *ours[i], hashes[i], now, declared_ticks(*ours[i])));
+  }
+}
+
+// Serves one batch of what is queued. Each connection's packets are timed: the model is exact about what it
+// charges.
+template <Handler H, base::TickClock Clock>
+std::size_t Worker<H, Clock>::serve_queued() {
+  if (!queue_ || queue_->empty()) return 0;
+  QueueBatch batch;
+  queue_->take(clock_.ticks(), batch);
+  drop_overload(batch.dropped);
+  std::array<std::uint64_t, kBurst> hashes;
+  std::array<Found, kBurst> found;
+  look_up(batch.served(), hashes, found);
+  tables_changed_ = false;
+  BlockReleaser releaser;
+  std::uint64_t bytes = 0, processed = 0;
+  std::uint64_t start = clock_.ticks();
+  for (const QueueRun& run : std::span(batch.runs).first(batch.runs_count)) {
+    std::uint64_t run_bytes = 0;
+    for (std::uint32_t i = run.first; i < run.first + run.count; ++i) {
+      const Packet& packet = *batch.packets[i];
+      const bool delivered = deliver(bucket_of(packet), packet, hashes[i], found[i]);
+      bytes += delivered ? packet.wire_length : 0;
+      processed += delivered;
+      run_bytes += packet.wire_length;
+      now_ns_ = std::max(now_ns_, packet.now_ns);
+    }
+    const std::uint64_t end = clock_.ticks();
+    meter::BucketMeters& bucket_meters = around_.bucket_meters[batch.packets[run.first]->bucket];
+    bucket_meters.cost_ticks.add(end - start);
+    bucket_meters.packets.add(run.count);
+    queue_->settle(run, end - start, end);
+    watch(*batch.packets[run.first], hashes[run.first], run.count, run_bytes, end - start, end);
+    start = end;
+  }
+  for (Packet* packet : batch.served()) releaser.release(*packet);
+  around_.meters.bytes.add(bytes);
+  around_.meters.processed.add(processed);
+  return batch.packets_count + 1;
+}
+
+// `first`: packets linked by `next`, or nullptr.
+template <Handler H, base::TickClock Clock>
+void Worker<H, Clock>::drop_overload(Packet* first) {
+  if (first == nullptr) return;
+  BlockReleaser releaser;
+  while (first != nullptr) {
+    const Packet* packet = std::exchange(first, first->next);
+    elephants_.note_shed(around_.arena.hash()(packet->key));
+    releaser.release(*packet);
+    if (!base::fault(base::Fault::kShedUncounted))
+      around_.meters.dropped[static_cast<std::size_t>(meter::DropReason::kOverload)].increment();
+  }
+}
+
+// Some packets of a connection were served: is it an elephant?
+template <Handler H, base::TickClock Clock>
+void Worker<H, Clock>::watch(const Packet& packet, std::uint64_t hash, std::uint64_t packets,
+                             std::uint64_t bytes, std::uint64_t ticks, std::uint64_t now) {
+  if (!elephants_.note(packet, hash, packets, bytes, ticks, now)) return;
+  const Found found = bucket_of(packet).connections.find(packet.key, hash);
+  if (found != nullptr) found->elephant = true;
+}
+
+template <Handler H, base::TickClock Clock>
+FairQueueOptions Worker<H, Clock>::queue_options() const {
+  const QueueingOptions& options = around_.queue.options;
+  return {.quantum_ticks = std::max<std::uint64_t>(ticks_of(options.quantum_ns), 1),
+          .limits = options.limits,
+          .sheds = options.sheds,
+          .codel = {ticks_of(options.codel_target_ns), ticks_of(options.codel_interval_ns)},
+          .weights = options.discipline == Discipline::kWeighted ? &options.weights : nullptr};
+}
+
+// A handler that knows what a packet will cost may say so: see handler.h.
+template <Handler H, base::TickClock Clock>
+std::uint64_t Worker<H, Clock>::declared_ticks([[maybe_unused]] const Packet& packet) const {
+  if constexpr (DeclaresCost<H>) {
+    return static_cast<std::uint64_t>(static_cast<double>(handler_.cost_ns(packet)) *
+                                      clock_.ticks_per_nanosecond());
+  } else {
+    return 0;
+  }
 }
 
 // Ownership changes only at marks, hence not within a burst.
@@ -416,6 +602,7 @@ PacketTick Worker<H, Clock>::expire_bucket(BucketId id, std::uint32_t& budget) {
 template <Handler H, base::TickClock Clock>
 void Worker<H, Clock>::look_at(Bucket<State>& bucket, Connection<State>& connection,
                                std::int64_t deadline_ns) {
+  if (is_queued(bucket, connection)) return look_again(bucket, connection);
   meter::TimerMeters& meters = around_.meters.timers;
   meters.fired.increment();
   const auto late_us = static_cast<std::uint64_t>((now_ns_ - deadline_ns) / base::kNanosecondsPerMicrosecond);
@@ -427,6 +614,23 @@ void Worker<H, Clock>::look_at(Bucket<State>& bucket, Connection<State>& connect
   if (now_ns_ >= handler_.deadline_ns(connection))
     handler_.due(bucket.connections.key_of(connection), connection, now_ns_);
   arm(bucket, connection);
+}
+
+// Packets of the connection wait: they came before its end, if packet time says so, and are served first.
+template <Handler H, base::TickClock Clock>
+bool Worker<H, Clock>::is_queued(const Bucket<State>& bucket, const Connection<State>& connection) const {
+  if (!queue_) return false;
+  const BucketQueue& queue = around_.queue.buckets[id_of(bucket).value()];
+  return queue.packets != 0 &&
+         FairQueue::holds(queue, around_.arena.hash()(bucket.connections.key_of(connection)));
+}
+
+template <Handler H, base::TickClock Clock>
+void Worker<H, Clock>::look_again(Bucket<State>& bucket, Connection<State>& connection) {
+  TimerStatesOf states{bucket.connections};
+  const TimerStart started = bucket.wheel.start(chunks_, states, timer_of(bucket, connection), now_tick(),
+                                                now_tick() + kLookAgainTicks);
+  if (started != TimerStart::kStarted) around_.meters.timers.refused.increment();
 }
 
 // The connection limit is reached: of some connections of this bucket, else of another bucket of this worker,

@@ -11,6 +11,7 @@
 
 #include "base/units.h"
 #include "meter/counter.h"
+#include "meter/delay_histogram.h"
 
 namespace evenkeel::meter {
 
@@ -19,7 +20,8 @@ namespace evenkeel::meter {
   X(kFragmentOrphan, "fragment_orphan", "a later fragment whose first fragment did not come in time")    \
   X(kRingFull, "ring_full", "live input came faster than its worker took it")                            \
   X(kConnectionLimit, "connection_limit", "a new connection beyond the limit, and none to evict for it") \
-  X(kOverload, "overload", "taken from the connection with the largest backlog of an overloaded worker")
+  X(kOverload, "overload", "taken from the connection with the largest backlog of an overloaded worker") \
+  X(kBypassed, "bypassed", "of a connection that the handler asked to have bypassed")
 
 enum class DropReason : std::uint8_t {
 #define EVENKEEL_ENUMERATE(id, name, help) id,
@@ -66,6 +68,20 @@ struct alignas(base::kCacheLine) WorkerMeters {
   Counter packets_parked;  // that waited for a handover
   TimerMeters timers;
   Counter ownership_violations;  // a bucket touched by a worker that does not own it: always 0
+};
+
+// Of a worker's queueing model, written by that worker [worker]. Packets that pass straight through, since
+// nothing waits, are not counted here.
+struct alignas(base::kCacheLine) QueueMeters {
+  Counter packets;          // that entered the queue
+  Counter batches;          // served from it
+  Counter shed_by_limit;    // packets beyond a limit; together with those of the next line: dropped, overload
+  Counter shed_by_delay;    // packets dropped by CoDel
+  Counter waiting_packets;  // now
+  Counter waiting_ticks;    // now, by their estimated cost
+  Counter waiting_packets_max;
+  Counter connections_max;  // connections that waited at once
+  DelayHistogram delay;     // from entry to service, in ticks
 };
 
 // The load of one bucket, written by the worker that owns it.

@@ -28,7 +28,21 @@ struct Setting {
   std::size_t ring_capacity;
   bool waits;
   bool mass_moves;  // all buckets move at once, else a few
+  engine::QueueingOptions queueing;
 };
+
+engine::QueueingOptions choose_queueing(base::Random& random, bool waits) {
+  engine::QueueingOptions queueing;
+  if (random.below(4) != 0) queueing.discipline = engine::Discipline::kFair;
+  queueing.quantum_ns = static_cast<std::int64_t>(1 + random.below(20'000));
+  queueing.limits = {static_cast<std::uint32_t>(1 + random.below(300)),
+                     static_cast<std::uint32_t>(1 + random.below(200)),
+                     static_cast<std::uint32_t>(1 + random.below(100))};
+  queueing.sheds = !waits;
+  queueing.codel_target_ns = static_cast<std::int64_t>(1 + random.below(200'000));
+  queueing.codel_interval_ns = 10 * queueing.codel_target_ns;
+  return queueing;
+}
 
 Setting choose_setting(base::Random& random) {
   Setting setting;
@@ -44,6 +58,7 @@ Setting choose_setting(base::Random& random) {
   setting.ring_capacity = std::size_t{1} << (1 + random.below(9));
   setting.waits = random.below(4) != 0;
   setting.mass_moves = random.below(3) == 0;
+  setting.queueing = choose_queueing(random, setting.waits);
   return setting;
 }
 
@@ -51,10 +66,13 @@ std::string describe(const Setting& s) {
   return fmt::format(
       "{} dispatchers, {} workers, {} buckets, {} connections (at most {}), {} packets each, rings of {}, {} "
       "blocks of "
-      "{}, {}, {}",
+      "{}, {}, {}, {} by {} ns, {} + {} + {} queued",
       s.dispatchers, s.workers, s.buckets, s.connections, s.connections_max, s.packets, s.ring_capacity,
       s.blocks, s.packets_per_block, s.waits ? "waiting" : "dropping",
-      s.mass_moves ? "mass moves" : "few moves");
+      s.mass_moves ? "mass moves" : "few moves",
+      engine::kDisciplineNames[static_cast<std::size_t>(s.queueing.discipline)], s.queueing.quantum_ns,
+      s.queueing.limits.worker_packets, s.queueing.limits.bucket_packets,
+      s.queueing.limits.connection_packets);
 }
 
 class Interleaving {
@@ -112,9 +130,10 @@ void Interleaving::build() {
   options.connections_max = setting_.connections_max;
   options.ring_capacity = setting_.ring_capacity;
   options.lifetimes.idle_ns = static_cast<std::int64_t>(1 + random_.below(200'000'000));
+  options.queueing = setting_.queueing;
   auto hasher = packet::Hasher::make("toeplitz", "");
   auto engine = WitnessEngine::make(
-      options, sources, std::move(*hasher), [&](ProcessorId id) { return Witness(id, laws_); },
+      options, sources, std::move(*hasher), [&](ProcessorId id) { return Witness(id, laws_, &now_ticks_); },
       [&](ProcessorId) { return VirtualClock(&now_ticks_); });
   CHECK(engine.ok());
   engine_ = std::move(*engine);
@@ -195,6 +214,11 @@ void Interleaving::check_end() {
   }
   if (processed != laws_.served_count())
     laws_.violate("conservation: the engine counts otherwise than its handlers");
+  for (const auto& meters : engine_->queue_meters()) {
+    result_.queued += meters.packets.read();
+    result_.shed += meters.shed_by_limit.read() + meters.shed_by_delay.read();
+    if (meters.waiting_packets.read() != 0) laws_.violate("conservation: packets are left in a queue");
+  }
   for (const auto& source : sources_)
     if (!source->all_released()) laws_.violate("conservation: a packet was not given back to its source");
 }

@@ -14,12 +14,14 @@ struct InterleavingResult {
   std::uint64_t steps = 0;
   std::uint64_t packets = 0;
   std::uint64_t moves = 0;
+  std::uint64_t queued = 0;  // packets that waited in a queueing model
+  std::uint64_t shed = 0;
   std::string violation;  // empty: every law held
   std::string setting;    // what the seed chose, for people
 };
 
 // One run. The seed decides everything: the number of dispatchers, workers, buckets, connections and blocks,
-// ring sizes, whether the input can wait, and which thread goes next.
+// ring sizes, the queueing model's limits, whether the input can wait, and which thread goes next.
 InterleavingResult run_interleaving(std::uint64_t seed);
 
 }  // namespace evenkeel::sim
