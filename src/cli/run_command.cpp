@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <charconv>
@@ -23,6 +24,7 @@
 #include "observe/report_json.h"
 #include "observe/report_table.h"
 #include "runtime/meter_run.h"
+#include "runtime/queueing_rules.h"
 #include "source/make_source.h"
 
 namespace evenkeel::cli {
@@ -38,6 +40,9 @@ struct RunArguments {
   std::string hash_key;
   std::string policy = "index";
   std::string interval = "100ms";
+  std::string queueing = "fair";
+  std::string quantum = "50us";
+  std::string queueing_rules;
   std::string pin = "auto";
   std::string tunnel = "outer";
   std::string idle_timeout = "60s";
@@ -117,6 +122,19 @@ void add_options(CLI::App& command, RunArguments& arguments) {
   command.add_option("--interval", arguments.interval, "time between two rebalances")
       ->capture_default_str()
       ->type_name("DURATION");
+  command
+      .add_option("--queueing", arguments.queueing,
+                  "order of packets that wait: fair, fifo, or weighted by --queueing-rules")
+      ->capture_default_str()
+      ->type_name("NAME");
+  command
+      .add_option("--quantum", arguments.quantum,
+                  "processor time that a connection may use at a time while others wait")
+      ->capture_default_str()
+      ->type_name("DURATION");
+  command
+      .add_option("--queueing-rules", arguments.queueing_rules, "weights of connections, as TOML: see docs")
+      ->type_name("FILE");
   command
       .add_option("--pin", arguments.pin,
                   "CPUs for the workers, e.g. 0,2-3; off; auto: where every thread can have its own")
@@ -217,10 +235,28 @@ Result<void> read_pin(const std::string& text, std::optional<std::vector<std::ui
   return {};
 }
 
+Result<void> read_queueing(const RunArguments& arguments, engine::QueueingOptions& queueing) {
+  const auto* name =
+      std::find(std::begin(engine::kDisciplineNames), std::end(engine::kDisciplineNames), arguments.queueing);
+  if (name == std::end(engine::kDisciplineNames))
+    return usage_error(fmt::format("--queueing takes fair, fifo or weighted, not '{}'", arguments.queueing));
+  queueing.discipline = static_cast<engine::Discipline>(name - std::begin(engine::kDisciplineNames));
+  if (auto done = read_duration("--quantum", arguments.quantum, queueing.quantum_ns); !done) return done;
+  const bool weighted = queueing.discipline == engine::Discipline::kWeighted;
+  if (weighted != !arguments.queueing_rules.empty())
+    return usage_error("--queueing weighted and --queueing-rules FILE go together");
+  if (!weighted) return {};
+  auto weights = runtime::read_queueing_rules(arguments.queueing_rules);
+  if (!weights) return weights.error();
+  queueing.weights = std::move(*weights);
+  return {};
+}
+
 Result<runtime::MeterRunOptions> to_options(const RunArguments& arguments) {
   runtime::MeterRunOptions options;
   if (auto done = check_counts(arguments); !done) return done.error();
   if (auto done = read_durations(arguments, options); !done) return done.error();
+  if (auto done = read_queueing(arguments, options.queueing); !done) return done.error();
   if (auto done = read_speed(arguments.speed, options.speed); !done) return done.error();
   if (auto done = read_pin(arguments.pin, options.pin); !done) return done.error();
   if (arguments.tunnel != "outer" && arguments.tunnel != "inner")

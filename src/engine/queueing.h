@@ -35,14 +35,14 @@ struct QueueLimits {
 struct QueueingOptions {
   Discipline discipline = Discipline::kFifo;
   std::int64_t quantum_ns = kQuantumDefault_ns;
-  QueueLimits limits;
+  QueueLimits limits = {};
   // Live input: what exceeds a limit is shed, and CoDel acts on delay. Otherwise the worker takes in no more
   // than the worker's limit, and the input waits.
   bool sheds = true;
   // RFC 8289, 4.3 and 4.4: 5 % of a round-trip time of 100 ms.
   std::int64_t codel_target_ns = 5 * base::kNanosecondsPerMillisecond;
   std::int64_t codel_interval_ns = 100 * base::kNanosecondsPerMillisecond;
-  QueueWeights weights;  // of Discipline::kWeighted
+  QueueWeights weights = {};  // of Discipline::kWeighted
 
   bool fair() const { return discipline != Discipline::kFifo; }
 };

@@ -232,6 +232,37 @@ void add_workers(const RunReport& report, Page& page) {
   page.add("</table></div></details>\n");
 }
 
+void add_queueing(const RunReport& report, Page& page) {
+  const QueueingReport& queueing = report.queueing;
+  if (queueing.packets == 0) return;
+  page.add(
+      "<h2>Packets that had to wait</h2>\n<p class=\"soft\">Queueing {}, quantum {}: half waited at most {}, "
+      "99 % at most {}.</p>\n<table>\n",
+      escaped(queueing.discipline), duration_text(static_cast<double>(queueing.quantum_ns) / 1e9),
+      duration_text(queueing.delay_p50_seconds), duration_text(queueing.delay_p99_seconds));
+  add_row(page, "packets that waited", queueing.packets);
+  add_row(page, "shed beyond a limit", queueing.shed_by_limit);
+  add_row(page, "shed for their delay", queueing.shed_by_delay);
+  add_row(page, "packets waiting at once, at one worker", queueing.waiting_packets_max);
+  add_row(page, "connections waiting at once, at one worker", queueing.connections_max);
+  page.add("</table>\n");
+}
+
+void add_elephants(const RunReport& report, Page& page) {
+  if (report.elephants.empty()) return;
+  page.add(
+      "<h2>Heaviest connections</h2>\n<p class=\"soft\">More than half of a worker, or a gigabyte within ten "
+      "seconds of packet time.</p>\n<div class=\"scroll\"><table>\n<tr><th>connection</th><th>worker</th>"
+      "<th>share</th><th>rate</th><th>packets</th><th>shed</th><th>bypassed</th></tr>\n");
+  for (const ElephantReport& elephant : report.elephants) {
+    page.add("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
+             escaped(elephant.connection), elephant.worker, percent_text(elephant.worker_share),
+             rate_text(8 * elephant.bytes_per_second, "bit/s"), count_text(elephant.packets),
+             count_text(elephant.shed), count_text(elephant.bypassed));
+  }
+  page.add("</table></div>\n");
+}
+
 void add_footer(const RunReport& report, Page& page) {
   const RunReport::Options& options = report.options;
   page.add(
@@ -266,6 +297,8 @@ std::string report_page(const RunReport& report) {
   }
   add_counts(report, page);
   add_workers(report, page);
+  add_queueing(report, page);
+  add_elephants(report, page);
   add_footer(report, page);
   page.add("</main>\n</body>\n</html>\n");
   return page.take();

@@ -117,6 +117,33 @@ Json balance_json(const BalanceReport& balance) {
           {"initial_owners", owners(balance.initial_owners)}};
 }
 
+Json queueing_json(const QueueingReport& queueing) {
+  return {{"discipline", queueing.discipline},
+          {"quantum_seconds", seconds(static_cast<double>(queueing.quantum_ns) / 1e9)},
+          {"packets", queueing.packets},
+          {"shed_by_limit", queueing.shed_by_limit},
+          {"shed_by_delay", queueing.shed_by_delay},
+          {"waiting_packets_max", queueing.waiting_packets_max},
+          {"connections_max", queueing.connections_max},
+          {"delay_p50_seconds", seconds(queueing.delay_p50_seconds)},
+          {"delay_p99_seconds", seconds(queueing.delay_p99_seconds)}};
+}
+
+Json elephants_json(const std::vector<ElephantReport>& elephants) {
+  Json list = Json::array();
+  for (const ElephantReport& elephant : elephants) {
+    list.push_back({{"connection", elephant.connection},
+                    {"worker", elephant.worker},
+                    {"packets", elephant.packets},
+                    {"bytes", elephant.bytes},
+                    {"bytes_per_second", rounded(elephant.bytes_per_second, 10)},
+                    {"worker_share", fraction(elephant.worker_share)},
+                    {"shed", elephant.shed},
+                    {"bypassed", elephant.bypassed}});
+  }
+  return list;
+}
+
 // On one line. Names of files may hold any bytes; JSON may not.
 std::string line(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
@@ -164,6 +191,8 @@ std::string report_json(const RunReport& report) {
                      {"records", report.records},
                      {"workers", workers_json(report.workers)},
                      {"balance", balance_json(report.balance)},
+                     {"queueing", queueing_json(report.queueing)},
+                     {"elephants", elephants_json(report.elephants)},
                      {"order_violations", report.order_violations},
                      {"ownership_violations", report.ownership_violations}};
   std::string text;

@@ -181,6 +181,38 @@ void add_balance(const RunReport& report, Table& table) {
                     fmt::format("{:<16}{:>16}", "wrong worker", count_text(report.ownership_violations))));
 }
 
+void add_queueing(const RunReport& report, Table& table) {
+  const QueueingReport& queueing = report.queueing;
+  if (queueing.packets == 0) return;
+  add_count(
+      table, "waited", queueing.packets,
+      fmt::format("{}, delay 99 % {}, half {}", queueing.discipline,
+                  duration_text(queueing.delay_p99_seconds), duration_text(queueing.delay_p50_seconds)));
+  const std::uint64_t shed = queueing.shed_by_limit + queueing.shed_by_delay;
+  if (shed == 0) return;
+  add_count(table, "  shed", shed,
+            fmt::format("beyond a limit {}, for delay {}", count_text(queueing.shed_by_limit),
+                        count_text(queueing.shed_by_delay)));
+}
+
+void add_elephants(const RunReport& report, Table& table) {
+  constexpr std::size_t kShown = 5;
+  if (report.elephants.empty()) return;
+  table.line();
+  table.line(table.bold("heaviest connections"));
+  for (std::size_t i = 0; i < std::min(kShown, report.elephants.size()); ++i) {
+    const ElephantReport& elephant = report.elephants[i];
+    table.line(fmt::format("  {}", elephant.connection));
+    std::string line = fmt::format("    {} of worker {}, {}", percent_text(elephant.worker_share),
+                                   elephant.worker, rate_text(8 * elephant.bytes_per_second, "bit/s"));
+    if (elephant.shed > 0) line += fmt::format(", {} shed", count_text(elephant.shed));
+    if (elephant.bypassed > 0) line += fmt::format(", {} bypassed", count_text(elephant.bypassed));
+    table.line(line);
+  }
+  if (report.elephants.size() > kShown)
+    table.line(fmt::format("  and {} more", report.elephants.size() - kShown));
+}
+
 }  // namespace
 
 std::string report_table(const RunReport& report, bool colour) {
@@ -190,6 +222,8 @@ std::string report_table(const RunReport& report, bool colour) {
   add_connections(report, table);
   add_workers(report, table);
   add_balance(report, table);
+  add_queueing(report, table);
+  add_elephants(report, table);
   return table.take();
 }
 

@@ -64,6 +64,31 @@ struct BalanceReport {
   std::vector<ProcessorId> initial_owners;  // at the start, by bucket: what static hashing keeps
 };
 
+// What waited, and how long, in the workers' queueing models; zeros where packets passed straight through.
+struct QueueingReport {
+  std::string discipline = "fifo";
+  std::int64_t quantum_ns = 0;
+  std::uint64_t packets = 0;              // that had to wait
+  std::uint64_t shed_by_limit = 0;        // of these, taken from the largest backlog
+  std::uint64_t shed_by_delay = 0;        // ... and by CoDel
+  std::uint64_t waiting_packets_max = 0;  // at one worker
+  std::uint64_t connections_max = 0;      // that waited at once at one worker
+  double delay_p50_seconds = 0;           // of packets that had to wait and were served
+  double delay_p99_seconds = 0;
+};
+
+// A connection far above all others.
+struct ElephantReport {
+  std::string connection;  // "tcp 10.1.0.1:443 10.2.0.1:1024"
+  std::uint32_t worker = 0;
+  std::uint64_t packets = 0;  // from samples, since it was noticed; so are the next three
+  std::uint64_t bytes = 0;
+  double bytes_per_second = 0;  // of packet time
+  double worker_share = 0;      // greatest share of its worker's time within 10 s of packet time
+  std::uint64_t shed = 0;
+  std::uint64_t bypassed = 0;
+};
+
 struct InputReport {
   std::string name;
   std::uint64_t packets = 0;
@@ -91,6 +116,8 @@ struct RunReport {
   std::uint64_t records = 0;  // flow records written
   std::vector<WorkerReport> workers;
   BalanceReport balance;
+  QueueingReport queueing;
+  std::vector<ElephantReport> elephants;  // heaviest first
   std::uint64_t order_violations = 0;
   std::uint64_t ownership_violations = 0;
 };

@@ -19,6 +19,7 @@
 #include "engine/threads.h"
 #include "flow/meter.h"
 
+#include "runtime/queueing_report.h"
 #include "runtime/record_output.h"
 #include "source/make_source.h"
 
@@ -157,13 +158,24 @@ Result<void> Run::open_output() {
   return {};
 }
 
-engine::EngineOptions engine_options(const MeterRunOptions& options) {
+// Input that waits for the workers, and is not paced, always comes faster than it is served: its packets have
+// no time at which they should have been served, so none of them waits for too long, and order is all that
+// counts. It passes straight through.
+engine::QueueingOptions queueing_options(const MeterRunOptions& options, bool input_waits) {
+  engine::QueueingOptions result = options.queueing;
+  result.sheds = !input_waits;
+  if (input_waits && !options.speed) result.discipline = engine::Discipline::kFifo;
+  return result;
+}
+
+engine::EngineOptions engine_options(const MeterRunOptions& options, bool input_waits) {
   engine::EngineOptions result;
   result.workers = options.workers;
   result.buckets = options.buckets;
   result.connections_max = options.connections_max;
   result.lifetimes.idle_ns = options.idle_timeout_ns;
   result.parse.inner_tunnel = options.inner_tunnel;
+  result.queueing = queueing_options(options, input_waits);
   std::uint64_t seed = options.seed;
   result.hash_seed = base::splitmix64(seed);
   return result;
@@ -181,8 +193,8 @@ Result<void> Run::build_engine() {
     return flow::FlowMeter({.active_ns = options_.active_timeout_ns}, output_ ? &output_->sink(id) : nullptr,
                            meter_counters_[id.value()]);
   };
-  auto engine = MeterEngine::make(engine_options(options_), {source_.get()}, std::move(*hasher), make_meter,
-                                  [](ProcessorId) { return CycleClock{}; });
+  auto engine = MeterEngine::make(engine_options(options_, source_->can_wait()), {source_.get()},
+                                  std::move(*hasher), make_meter, [](ProcessorId) { return CycleClock{}; });
   if (!engine) return engine.error();
   engine_ = std::move(*engine);
   actuator_ = std::make_unique<actuator::TableActuator>(engine_->board());
@@ -283,6 +295,10 @@ observe::RunReport Run::report() const {
   report.balance.rebalances = loop_->counts().rebalances;
   report.balance.moves = loop_->counts().moves;
   report.balance.bucket_owners.assign(actuator_->owners().begin(), actuator_->owners().end());
+  report.queueing = queueing_report(options_.queueing, engine_->queue_meters());
+  std::vector<std::vector<engine::Elephant>> elephants;
+  for (const auto& worker : engine_->workers()) elephants.push_back(worker->elephants());
+  report.elephants = elephant_report(elephants);
   report.records = sum(meter_counters_, [](const auto& m) { return m.records.read(); });
   report.order_violations = sum(meter_counters_, [](const auto& m) { return m.order_violations.read(); });
   report.ownership_violations =

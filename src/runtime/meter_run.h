@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/queueing.h"
 #include "evenkeel/result.h"
 #include "flow/record_writer.h"
 #include "observe/progress.h"
@@ -32,6 +33,7 @@ struct MeterRunOptions {
   std::uint32_t connections_max = 1'000'000;
   std::optional<double> speed;  // nothing: as fast as it goes
   std::optional<std::int64_t> duration_ns;
+  engine::QueueingOptions queueing{.discipline = engine::Discipline::kFair};
   std::optional<std::vector<std::uint32_t>> pin;  // nothing: where there are processors enough; empty: off
   std::string flows;                              // path, "-", or "" for none
   flow::RecordFormat format = flow::RecordFormat::kJsonl;
