@@ -89,18 +89,17 @@ Result<Observed> Observer::read() const {
       observed.packets_of_cpu[cpu] += counts[cpu].packets;
     }
   }
-  const auto counter = [&](evenkeel_observe_counter which) {
-    return bpf::read_per_cpu_sum<std::uint64_t>(object_.map("counters"), which);
-  };
-  const auto unclassified = counter(kObserveUnclassified);
-  const auto malformed = counter(kObserveMalformed);
-  const auto fragments = counter(kObserveFragments);
-  for (const auto* const value : {&unclassified, &malformed, &fragments}) {
-    if (!*value) return value->error();
+  const std::pair<evenkeel_observe_counter, std::uint64_t*> counters[] = {
+      {kObserveUnclassified, &observed.unclassified},
+      {kObserveMalformed, &observed.malformed},
+      {kObserveFragments, &observed.fragments},
+      {kObserveUdp, &observed.udp},
+      {kObserveTunnelled, &observed.tunnelled}};
+  for (const auto& [which, to] : counters) {
+    const auto value = bpf::read_per_cpu_sum<std::uint64_t>(object_.map("counters"), which);
+    if (!value) return value.error();
+    *to = *value;
   }
-  observed.unclassified = *unclassified;
-  observed.malformed = *malformed;
-  observed.fragments = *fragments;
   return observed;
 }
 

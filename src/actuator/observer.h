@@ -35,6 +35,8 @@ struct Observed {
   std::uint64_t unclassified = 0;
   std::uint64_t malformed = 0;
   std::uint64_t fragments = 0;
+  std::uint64_t udp = 0;
+  std::uint64_t tunnelled = 0;  // carry another connection inside
 };
 
 class Observer {

@@ -94,7 +94,9 @@ struct evenkeel_observed_count {
 enum evenkeel_observe_counter {
   kObserveUnclassified,
   kObserveMalformed,
-  kObserveFragments,  // counted for their bucket too
+  kObserveFragments,  // these and the next ones are counted for their bucket too
+  kObserveUdp,
+  kObserveTunnelled,  // carry another connection that could be read
   kObserveCounters
 };
 

@@ -67,6 +67,9 @@ SEC("socket") int evenkeel_observe(struct __sk_buff* context) {
     return 0;
   }
   if (packet.fragment) count(kObserveFragments);
+  if (packet.protocol == kProtocolUdp) count(kObserveUdp);
+  struct evenkeel_packet inner = packet;
+  if (evenkeel_enter_tunnel(context, &inner)) count(kObserveTunnelled);
   evenkeel_forget_ports_of_fragments(&packet);
   const __u32 hash = configuration.like_card ? hash_like_card(&packet) : evenkeel_hash_symmetric(&packet);
   __u32 bucket = hash & configuration.bucket_mask;

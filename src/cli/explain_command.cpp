@@ -1,0 +1,208 @@
+// `evenkeel explain`: gathers the facts of an interface and of traffic, and prints what control/explain says
+// of them.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/parse_text.h"
+#include "cli/commands.h"
+#include "cli/explain_interface.h"
+#include "control/explain.h"
+#include "flow/address_text.h"
+#include "packet/parse.h"
+#include "source/make_source.h"
+
+namespace evenkeel::cli {
+namespace {
+
+struct ExplainArguments {
+  std::string subject;
+  std::string capture;
+  std::string duration = "1s";
+  bool json = false;
+};
+
+std::string endpoint(const std::array<std::uint8_t, 16>& address, const std::array<std::uint8_t, 2>& port,
+                     bool six) {
+  char text[64];
+  char* const end = six ? flow::append_ipv6(text, address) : flow::append_ipv4(text, address);
+  const std::string host(text, end);
+  const int number = port[0] << 8 | port[1];
+  return six ? fmt::format("[{}]:{}", host, number) : fmt::format("{}:{}", host, number);
+}
+
+std::string protocol_name(std::uint8_t protocol) {
+  switch (protocol) {
+    case 6:
+      return "TCP";
+    case 17:
+      return "UDP";
+    case 47:
+      return "GRE";
+    default:
+      return fmt::format("protocol {}", protocol);
+  }
+}
+
+std::string connection_name(const ConnectionKey& key) {
+  const bool six = key.ip_version == 6;
+  return fmt::format("{} between {} and {}", protocol_name(key.protocol),
+                     endpoint(key.low_address, key.low_port, six),
+                     endpoint(key.high_address, key.high_port, six));
+}
+
+// Counts a capture's packets by connection.
+class TrafficCounter {
+ public:
+  void count(Packet& packet) {
+    ++packets_;
+    const packet::ParseResult result = packet::parse(packet, {});
+    if (result.verdict() == packet::Verdict::kUnclassified) ++not_ip_;
+    if (!result.connection()) return;
+    ++ip_;
+    if (packet.key.protocol == 17) ++udp_;
+    if ((packet.flags & Packet::kFragment) != 0) ++fragments_;
+    const std::uint16_t outer_at = packet.network_offset;
+    Connection& connection = connections_[packet.key];
+    ++connection.packets;
+    connection.directions |= packet.reversed() ? 2 : 1;
+    if (packet::parse(packet, {.inner_tunnel = true}).connection() && packet.network_offset != outer_at) {
+      ++tunnelled_;
+      ++connection.tunnelled;
+    }
+  }
+
+  control::TrafficFacts facts() const {
+    control::TrafficFacts facts{.packets = packets_,
+                                .udp_share = share(udp_, ip_),
+                                .fragment_share = share(fragments_, packets_),
+                                .not_ip_share = share(not_ip_, packets_),
+                                .tunnel_share = share(tunnelled_, packets_)};
+    std::uint64_t one_way = 0;
+    for (const auto& [key, connection] : connections_) {
+      one_way += connection.directions != 3 ? 1 : 0;
+      facts.largest_tunnel_share =
+          std::max(facts.largest_tunnel_share, share(connection.tunnelled, packets_));
+      if (share(connection.packets, packets_) <= facts.largest_share) continue;
+      facts.largest_share = share(connection.packets, packets_);
+      facts.largest_name = connection_name(key);
+    }
+    facts.one_way_share = share(one_way, connections_.size());
+    return facts;
+  }
+
+ private:
+  struct Connection {
+    std::uint64_t packets = 0;
+    std::uint64_t tunnelled = 0;
+    int directions = 0;
+  };
+  struct KeyHash {
+    std::size_t operator()(const ConnectionKey& key) const {
+      return std::hash<std::string_view>()({reinterpret_cast<const char*>(&key), sizeof key});
+    }
+  };
+  static double share(std::uint64_t part, std::uint64_t whole) {
+    return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0;
+  }
+
+  std::unordered_map<ConnectionKey, Connection, KeyHash> connections_;
+  std::uint64_t packets_ = 0, ip_ = 0, udp_ = 0, fragments_ = 0, not_ip_ = 0, tunnelled_ = 0;
+};
+
+Result<control::TrafficFacts> read_capture(const std::string& path) {
+  auto source = source::make_source(path, {});
+  if (!source) return source.error();
+  TrafficCounter counter;
+  std::vector<Packet*> batch(64);
+  for (auto status = ReceiveStatus::kMore;
+       status == ReceiveStatus::kMore || status == ReceiveStatus::kIdle;) {
+    std::size_t count = 0;
+    status = (*source)->receive(batch, count);
+    for (std::size_t i = 0; i < count; ++i) {
+      counter.count(*batch[i]);
+      batch[i]->block->release(1);
+    }
+    if (status == ReceiveStatus::kError) return *(*source)->error();
+  }
+  return counter.facts();
+}
+
+void print_text(const std::string& subject, const control::TrafficFacts& traffic,
+                const std::vector<control::Finding>& findings) {
+  fmt::print("{}: {} packets looked at\n", subject, traffic.packets);
+  if (findings.empty()) fmt::print("nothing was found that would make receive work uneven\n");
+  int number = 0;
+  for (const control::Finding& finding : findings) {
+    fmt::print("\n{}. {}\n", ++number, finding.text);
+    if (!finding.remedy.empty()) fmt::print("   {}\n", finding.remedy);
+  }
+}
+
+void print_json(const std::string& subject, const control::TrafficFacts& traffic,
+                const std::vector<control::Finding>& findings) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const control::Finding& finding : findings) {
+    list.push_back({{"name", finding.name},
+                    {"weight", finding.weight},
+                    {"text", finding.text},
+                    {"remedy", finding.remedy}});
+  }
+  fmt::print("{}\n",
+             nlohmann::json{{"subject", subject}, {"packets", traffic.packets}, {"findings", list}}.dump(1));
+}
+
+Result<void> explain(const ExplainArguments& arguments) {
+  const auto duration = base::parse_duration(arguments.duration);
+  if (!duration) return usage_error("--duration: " + duration.error().message);
+  std::optional<control::InterfaceFacts> interface;
+  control::TrafficFacts traffic;
+  const bool is_file = std::filesystem::is_regular_file(arguments.subject);
+  if (!is_file) {
+    auto looked = look_at_interface(arguments.subject, *duration);
+    if (!looked) return looked.error();
+    interface = looked->interface;
+    traffic = looked->traffic;
+  }
+  if (is_file || !arguments.capture.empty()) {
+    auto read = read_capture(is_file ? arguments.subject : arguments.capture);
+    if (!read) return read.error();
+    traffic = *read;
+  }
+  const auto findings = control::explain(interface, traffic);
+  arguments.json ? print_json(arguments.subject, traffic, findings)
+                 : print_text(arguments.subject, traffic, findings);
+  return {};
+}
+
+}  // namespace
+
+void add_explain(CLI::App& app, int& exit_code) {
+  auto arguments = std::make_shared<ExplainArguments>();
+  CLI::App* command =
+      app.add_subcommand("explain", "why is the receive work of an interface, or of a capture, uneven?");
+  command->add_option("subject", arguments->subject, "a network interface, or a capture")
+      ->required()
+      ->type_name("IF|FILE");
+  command
+      ->add_option("--capture", arguments->capture, "with an interface: its traffic, instead of a look at it")
+      ->type_name("FILE");
+  command->add_option("--duration", arguments->duration, "how long to look at an interface")
+      ->capture_default_str()
+      ->type_name("DURATION");
+  command->add_flag("--json", arguments->json, "as JSON");
+  command->callback([arguments, &exit_code] {
+    if (const auto done = explain(*arguments); !done) exit_code = report_error(done.error());
+  });
+}
+
+}  // namespace evenkeel::cli

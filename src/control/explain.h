@@ -1,0 +1,56 @@
+// Why receive work is uneven: from facts about an interface and its traffic to plain sentences, the most
+// important first. Pure: who gathers the facts is src/cli/explain_command.cpp.
+//
+// Thread: [control].
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace evenkeel::control {
+
+// Of the traffic itself, as counted over a look or in a capture.
+struct TrafficFacts {
+  std::uint64_t packets = 0;
+  double udp_share = 0;  // of packets that are IP
+  double fragment_share = 0;
+  double not_ip_share = 0;
+  double largest_share = 0;  // of the heaviest connection (bucket, where connections were not told apart)
+  std::string largest_name;  // "10.0.0.1:80 to 10.0.0.2:4711, TCP", "bucket 17"
+  double tunnel_share = 0;   // packets that carry another connection inside
+  double largest_tunnel_share = 0;  // of the heaviest tunnel; 0: not told apart
+  double one_way_share = 0;         // connections seen in one direction only
+};
+
+// Of a live interface. Shares are by CPU or queue number.
+struct InterfaceFacts {
+  std::string name;
+  std::string driver;
+  std::vector<std::uint32_t> cpus;      // online
+  std::vector<double> receive_share;    // of packets, by CPU of `cpus`
+  std::vector<double> interrupt_usage;  // time in interrupts, by CPU of `cpus`
+  std::uint32_t queues = 0;
+  std::uint32_t queues_max = 0;     // 0: not told
+  std::vector<double> table_share;  // of slots, by queue; empty: no table
+  bool key_symmetric = false;
+  bool udp_ports_hashed = false;
+  bool hash_fields_known = false;
+  std::vector<std::string> interrupt_cpus;  // "0-3", of each of its interrupts; empty: has none of its own
+  bool rps = false;
+  bool irqbalance = false;
+  bool xdp_program = false;
+};
+
+struct Finding {
+  double weight = 0;   // more is more important
+  std::string name;    // for programs: "one_cpu_receives_all"
+  std::string text;    // what is wrong, and why it matters
+  std::string remedy;  // a command, or ""
+};
+
+// Sorted by weight. Empty: nothing speaks against even load.
+std::vector<Finding> explain(const std::optional<InterfaceFacts>& interface, const TrafficFacts& traffic);
+
+}  // namespace evenkeel::control
