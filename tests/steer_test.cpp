@@ -199,6 +199,18 @@ TEST_F(SteerTest, ADryRunChangesNothing) {
   EXPECT_EQ(state_path(), "");
 }
 
+TEST_F(SteerTest, ExplainSeesThatOneQueueServesAllCpusAndChangesNothing) {
+  const TwoHosts one_queue(1, "1");
+  const Ended ended = run(one_queue.prefix(Host::kB) + EVENKEEL_BINARY " explain " +
+                          one_queue.interface(Host::kB) + " --duration 100ms --json");
+  EXPECT_EQ(ended.code, 0) << ended.output;
+  const json explained = json::parse(ended.output, nullptr, false);
+  ASSERT_TRUE(explained.is_object()) << ended.output;
+  ASSERT_FALSE(explained["findings"].empty());
+  EXPECT_EQ(explained["findings"][0]["name"], "fewer_queues_than_cpus");
+  EXPECT_NE(explained["findings"][0]["remedy"].get<std::string>().find("evenkeel steer"), std::string::npos);
+}
+
 TEST_F(SteerTest, AnInterfaceWithoutATableIsRefusedByNameAndTheOtherWayIsNamed) {
   const Ended ended = run(steer("--actuator nic_table --duration 1s"));
   EXPECT_EQ(ended.code, 1);

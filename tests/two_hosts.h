@@ -28,7 +28,9 @@ class TwoHosts {
     return "";
   }
 
-  explicit TwoHosts(int queues = 4) {
+  // suffix: tells two pairs of one test apart.
+  explicit TwoHosts(int queues = 4, const std::string& suffix = "")
+      : number_(std::to_string(getpid()) + suffix) {
     const std::string q = " numtxqueues " + std::to_string(queues) + " numrxqueues " + std::to_string(queues);
     run("ip netns add " + network(Host::kA) + " && ip netns add " + network(Host::kB));
     run("ip link add " + interface(Host::kA) + " netns " + network(Host::kA) + q + " type veth peer name " +
@@ -68,7 +70,7 @@ class TwoHosts {
   static void run(const std::string& command) {
     if (std::system(command.c_str()) != 0) throw std::runtime_error("failed: " + command);
   }
-  std::string number_ = std::to_string(getpid());
+  std::string number_;
 };
 
 }  // namespace evenkeel::tests
