@@ -62,7 +62,7 @@ std::uint64_t move_by_policy(MeterEngine& engine, const std::string& name) {
   std::vector<std::uint64_t> waiting(workers);
   while (!engine.drained()) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    load_meter.measure(base::CycleClock::ticks(), waiting, actuator.owners());
+    load_meter.measure({.ticks = base::CycleClock::ticks(), .waiting = waiting}, actuator.owners());
     if (!actuator.ready()) continue;
     EXPECT_TRUE((*policy)->plan(load_meter.snapshot(actuator.owners()), plan).ok());
     EXPECT_TRUE(actuator.apply(plan.moves).ok());

@@ -26,6 +26,7 @@ LoadMeter::LoadMeter(std::span<const meter::WorkerMeters> workers,
       last_ticks_(now_ticks),
       last_busy_(workers.size()),
       last_processed_(workers.size()),
+      last_thread_(workers.size()),
       last_cost_(buckets.size()),
       last_packets_(buckets.size()),
       last_timer_(buckets.size()),
@@ -37,20 +38,27 @@ LoadMeter::LoadMeter(std::span<const meter::WorkerMeters> workers,
   CHECK(capacity_.size() == workers_.size());
 }
 
-void LoadMeter::measure(std::uint64_t now_ticks, std::span<const std::uint64_t> waiting,
-                        std::span<const ProcessorId> owners) {
-  const double interval_ticks = std::max(1.0, static_cast<double>(advance(last_ticks_, now_ticks)));
-  measure_workers(interval_ticks, waiting);
+void LoadMeter::measure(const Moment& moment, std::span<const ProcessorId> owners) {
+  const double interval_ticks = std::max(1.0, static_cast<double>(advance(last_ticks_, moment.ticks)));
+  measure_workers(interval_ticks, moment);
   measure_buckets(interval_ticks, owners);
 }
 
-void LoadMeter::measure_workers(double interval_ticks, std::span<const std::uint64_t> waiting) {
+// Busy ticks also run while the thread waits for its processor, and the thread's own clock also while it
+// looks for work: what it did is at most the less of the two.
+double LoadMeter::busy_of(std::size_t worker, const Moment& moment) {
+  const std::uint64_t busy = advance(last_busy_[worker], workers_[worker].busy_ticks.read());
+  if (moment.thread_ticks.empty()) return static_cast<double>(busy);
+  return static_cast<double>(std::min(busy, advance(last_thread_[worker], moment.thread_ticks[worker])));
+}
+
+void LoadMeter::measure_workers(double interval_ticks, const Moment& moment) {
   for (std::size_t i = 0; i < workers_.size(); ++i) {
-    const auto busy = static_cast<double>(advance(last_busy_[i], workers_[i].busy_ticks.read()));
+    const double busy = busy_of(i, moment);
     const auto processed = static_cast<double>(advance(last_processed_[i], workers_[i].processed.read()));
     usage_[i] = std::min(1.0, busy / interval_ticks);
     const double ticks_per_packet = processed > 0 ? busy / processed : 0;
-    backlog_[i] = static_cast<double>(waiting[i]) * ticks_per_packet / interval_ticks * capacity_[i];
+    backlog_[i] = static_cast<double>(moment.waiting[i]) * ticks_per_packet / interval_ticks * capacity_[i];
   }
 }
 

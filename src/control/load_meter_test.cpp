@@ -26,7 +26,7 @@ class LoadMeterTest : public testing::Test {
 TEST_F(LoadMeterTest, UsageIsBusyTicksOfTheInterval) {
   work(0, 10, 300);
   work(1, 10, 500);
-  load_meter.measure(1000, waiting, owners);
+  load_meter.measure({.ticks = 1000, .waiting = waiting}, owners);
   const Snapshot snapshot = load_meter.snapshot(owners);
   EXPECT_DOUBLE_EQ(snapshot.usage[0], 0.3);
   EXPECT_DOUBLE_EQ(snapshot.usage[1], 0.5);
@@ -34,9 +34,9 @@ TEST_F(LoadMeterTest, UsageIsBusyTicksOfTheInterval) {
 
 TEST_F(LoadMeterTest, CoversOnlyTheTimeSinceTheMeasurementBefore) {
   work(0, 10, 300);
-  load_meter.measure(1000, waiting, owners);
+  load_meter.measure({.ticks = 1000, .waiting = waiting}, owners);
   work(0, 10, 100);
-  load_meter.measure(2000, waiting, owners);
+  load_meter.measure({.ticks = 2000, .waiting = waiting}, owners);
   EXPECT_DOUBLE_EQ(load_meter.snapshot(owners).usage[0], 0.1);
 }
 
@@ -44,7 +44,7 @@ TEST_F(LoadMeterTest, BucketLoadsOfAWorkerSumToWhatItWasBusy) {
   work(0, 10, 100);
   work(2, 30, 300);
   workers[0].busy_ticks.add(400);  // polling and rings, of no bucket
-  load_meter.measure(1000, waiting, owners);
+  load_meter.measure({.ticks = 1000, .waiting = waiting}, owners);
   const Snapshot snapshot = load_meter.snapshot(owners);
   EXPECT_NEAR(snapshot.bucket_load[0] + snapshot.bucket_load[2], 0.8, 1e-12);
   EXPECT_NEAR(snapshot.bucket_load[2] / snapshot.bucket_load[0], 3.0, 1e-12);
@@ -52,18 +52,29 @@ TEST_F(LoadMeterTest, BucketLoadsOfAWorkerSumToWhatItWasBusy) {
 
 TEST_F(LoadMeterTest, ABucketWithoutPacketsHasNoLoad) {
   work(0, 10, 100);
-  load_meter.measure(1000, waiting, owners);
+  load_meter.measure({.ticks = 1000, .waiting = waiting}, owners);
   work(2, 10, 100);
-  load_meter.measure(2000, waiting, owners);
+  load_meter.measure({.ticks = 2000, .waiting = waiting}, owners);
   EXPECT_DOUBLE_EQ(load_meter.snapshot(owners).bucket_load[0], 0.0);
 }
 
 TEST_F(LoadMeterTest, BacklogCountsBeyondFullUsage) {
   work(0, 10, 1000);
   waiting[0] = 20;  // of 100 ticks each: two intervals' work
-  load_meter.measure(1000, waiting, owners);
+  load_meter.measure({.ticks = 1000, .waiting = waiting}, owners);
   EXPECT_DOUBLE_EQ(load_meter.snapshot(owners).usage[0], 1.0);
   EXPECT_NEAR(load_meter.snapshot(owners).backlog[0], 2.0, 1e-12);
+}
+
+TEST_F(LoadMeterTest, TimeInWhichTheThreadWaitedForItsProcessorIsNotBusy) {
+  work(0, 10, 900);  // of which 600 waiting: see thread_ticks
+  work(1, 10, 300);
+  const std::vector<std::uint64_t> thread_ticks = {300, 800};  // the second looked for work for 500
+  load_meter.measure({.ticks = 1000, .waiting = waiting, .thread_ticks = thread_ticks}, owners);
+  const Snapshot snapshot = load_meter.snapshot(owners);
+  EXPECT_DOUBLE_EQ(snapshot.usage[0], 0.3);
+  EXPECT_DOUBLE_EQ(snapshot.usage[1], 0.3);
+  EXPECT_DOUBLE_EQ(snapshot.bucket_load[0], 0.3);
 }
 
 }  // namespace

@@ -4,9 +4,10 @@ namespace evenkeel::control {
 
 Result<void> Loop::tick(const Moment& moment) {
   Round round = measure(moment);
+  const Snapshot estimate = estimator_.observe(round.snapshot);
   Result<void> done;
   if (actuator_.ready()) {
-    done = rebalance(round);
+    done = rebalance(estimate, round);
   } else {
     ++counts_.skipped;
   }
@@ -16,12 +17,12 @@ Result<void> Loop::tick(const Moment& moment) {
 
 Round Loop::measure(const Moment& moment) {
   ++counts_.rounds;
-  meter_.measure(moment.ticks, moment.waiting, actuator_.owners());
+  meter_.measure(moment, actuator_.owners());
   return {.time_ns = moment.time_ns, .snapshot = meter_.snapshot(actuator_.owners()), .moves = {}};
 }
 
-Result<void> Loop::rebalance(Round& round) {
-  if (auto planned = policy_.plan(round.snapshot, plan_); !planned) return planned;
+Result<void> Loop::rebalance(const Snapshot& estimate, Round& round) {
+  if (auto planned = policy_.plan(estimate, plan_); !planned) return planned;
   if (plan_.moves.empty()) return {};
   if (auto applied = actuator_.apply(plan_.moves); !applied) return applied;
   round.moves = plan_.moves;

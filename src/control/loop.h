@@ -1,4 +1,7 @@
-// The control loop: measure, plan, apply, once an interval.
+// The control loop: measure, identify the load, plan, apply, once an interval.
+//
+// Policies plan on what the load estimator makes of the measurements (policy/load_estimator.h): it learns
+// from every round, also from those that cannot be planned. Observers are shown what was measured.
 //
 // Passive: tick() does one round, driven by a thread or by the simulation. Thread: [control].
 #pragma once
@@ -11,13 +14,14 @@
 #include "control/load_meter.h"
 #include "evenkeel/policy.h"
 #include "evenkeel/result.h"
+#include "policy/load_estimator.h"
 
 namespace evenkeel::control {
 
 // What one round saw and did, for who records it. Spans live as long as the call.
 struct Round {
   std::int64_t time_ns = 0;     // since the start of the run
-  Snapshot snapshot;            // owners as of before the moves
+  Snapshot snapshot;            // as measured; owners as of before the moves
   std::span<const Move> moves;  // that were begun
 };
 
@@ -28,19 +32,17 @@ struct LoopCounts {
   std::uint64_t skipped = 0;  // rounds not planned, as the moves before were still under way
 };
 
-// When, and what waits.
-struct Moment {
-  std::int64_t time_ns = 0;                // since the start of the run
-  std::uint64_t ticks = 0;                 // of the workers' clock
-  std::span<const std::uint64_t> waiting;  // packets in front of each worker
-};
-
 class Loop {
  public:
   using Observer = std::function<void(const Round&)>;
 
-  Loop(LoadMeter& meter, Policy& policy, actuator::Actuator& actuator, Observer observer)
-      : meter_(meter), policy_(policy), actuator_(actuator), observer_(std::move(observer)) {}
+  Loop(LoadMeter& meter, Policy& policy, actuator::Actuator& actuator, Observer observer,
+       const policy::LoadEstimatorOptions& estimator = {})
+      : meter_(meter),
+        policy_(policy),
+        actuator_(actuator),
+        observer_(std::move(observer)),
+        estimator_(estimator) {}
 
   // One round: measures, and moves what the policy says unless the moves before are still under way.
   Result<void> tick(const Moment& moment);
@@ -49,15 +51,18 @@ class Loop {
   void close(const Moment& moment) { observer_(measure(moment)); }
 
   const LoopCounts& counts() const { return counts_; }
+  // Of a worker's load, in processors of capacity 1.
+  double standard_error() const { return estimator_.standard_error(); }
 
  private:
   Round measure(const Moment& moment);
-  Result<void> rebalance(Round& round);
+  Result<void> rebalance(const Snapshot& estimate, Round& round);
 
   LoadMeter& meter_;
   Policy& policy_;
   actuator::Actuator& actuator_;
   Observer observer_;
+  policy::LoadEstimator estimator_;
   Plan plan_;
   LoopCounts counts_;
 };

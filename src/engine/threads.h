@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/dispatcher.h"
+#include "engine/thread_time.h"
 
 namespace evenkeel::engine {
 
@@ -42,7 +43,7 @@ class EngineThreads {
  public:
   // worker_cpus: by worker, to which its thread is pinned; empty: none is pinned.
   EngineThreads(Engine& engine, std::vector<std::uint32_t> worker_cpus)
-      : engine_(engine), worker_cpus_(std::move(worker_cpus)) {}
+      : engine_(engine), worker_cpus_(std::move(worker_cpus)), times_(engine.workers().size()) {}
   ~EngineThreads() { join(); }
 
   void start() {
@@ -50,6 +51,9 @@ class EngineThreads {
     for (std::size_t d = 0; d < engine_.dispatchers().size(); ++d)
       threads_.emplace_back([this, d] { dispatch(d); });
   }
+
+  // Processor time of a worker's thread so far, or of its whole life.
+  std::uint64_t worker_time_ns(ProcessorId worker) const { return times_[worker.value()].nanoseconds(); }
 
   // Treats all sources as ended.
   void stop() {
@@ -69,6 +73,7 @@ class EngineThreads {
 
  private:
   void work(std::size_t index) {
+    times_[index].begin();
     if (!worker_cpus_.empty()) pin_this_thread(worker_cpus_[index]);
     auto& worker = *engine_.workers()[index];
     run_loop([&] {
@@ -76,6 +81,7 @@ class EngineThreads {
       return worker.finished() ? StepResult::kFinished : StepResult::kIdle;
     });
     worker.close_all(engine_.handed_over_ns());
+    times_[index].end();
   }
 
   void dispatch(std::size_t index) {
@@ -94,6 +100,7 @@ class EngineThreads {
 
   Engine& engine_;
   std::vector<std::uint32_t> worker_cpus_;
+  std::vector<ThreadTime> times_;  // by worker
   std::vector<std::thread> threads_;
 };
 

@@ -88,7 +88,8 @@ class Worker {
         chunks_(around.timers),
         due_(chunks_, static_cast<std::uint32_t>(around.buckets.size())),
         sampler_(around.id.value() + 1),
-        elephants_(around.elephants, clock_.ticks(), ticks_of(kShareOfAtLeast_ns)) {
+        elephants_(around.elephants, clock_.ticks(), ticks_of(kShareOfAtLeast_ns)),
+        believed_ticks_(static_cast<std::uint64_t>(kBelievedNanoseconds * clock_.ticks_per_nanosecond())) {
     awaited_.reserve(kAwaitedUsually);
     if (around.queue.options.fair())
       queue_.emplace(queue_options(), *around.queue.arena, around.queue.meters);
@@ -152,6 +153,8 @@ class Worker {
   static constexpr std::size_t kIntakeMax = 1024;
   // A connection's share of the worker's time is told of at least this much: a balancing interval.
   static constexpr std::int64_t kShareOfAtLeast_ns = 100 * base::kNanosecondsPerMillisecond;
+  // A sample of at most this is taken as it is: no interruption is that short.
+  static constexpr double kBelievedNanoseconds = 500;
 
   // The phases of a step: each returns the number of things it did.
   std::size_t receive();
@@ -178,6 +181,7 @@ class Worker {
   void serve(std::span<Packet* const> packets);
   std::size_t park_what_is_not_ours(std::span<Packet* const> packets, std::span<Packet*> ours);
   void look_up(std::span<Packet* const> packets, std::span<std::uint64_t> hashes, std::span<Found> found);
+  std::uint64_t believe(meter::SampleLimit& usual, meter::SampleLimit& of_bucket, std::uint64_t ticks);
   bool deliver(Bucket<State>& bucket, const Packet& packet, std::uint64_t hash, Found found);
   Found open(Bucket<State>& bucket, const Packet& packet, std::uint64_t hash);
   bool make_room(Bucket<State>& bucket, std::uint64_t hash);
@@ -216,6 +220,8 @@ class Worker {
   base::Random sampler_;                                            // which packet of a burst is timed
   std::optional<FairQueue> queue_;
   ElephantTracker elephants_;
+  const std::uint64_t believed_ticks_;
+  meter::SampleLimit usual_packet_, usual_timer_;  // over all buckets
   std::vector<Awaited> awaited_;
   std::size_t ends_seen_ = 0;      // end marks, one from each dispatcher
   std::size_t eviction_hand_ = 0;  // bucket at which the search for a connection to evict goes on
@@ -352,7 +358,7 @@ void Worker<H, Clock>::serve_parked(Packet* first) {
 //
 // The cost of a bucket is estimated from samples: one packet of each burst, chosen at random, is timed and
 // stands for the whole burst (each packet is drawn with probability 1/n and weighs n: unbiased, for two clock
-// readings a burst).
+// readings a burst). It includes what interrupted the thread meanwhile: see believe().
 template <Handler H, base::TickClock Clock>
 void Worker<H, Clock>::serve(std::span<Packet* const> packets) {
   std::array<Packet*, kBurst> ours;
@@ -372,7 +378,7 @@ void Worker<H, Clock>::serve(std::span<Packet* const> packets) {
     const bool delivered = deliver(bucket_of(packet), packet, hashes[i], found[i]);
     if (i == sampled) {
       const std::uint64_t end = clock_.ticks();
-      bucket_meters.cost_ticks.add((end - start) * count);
+      bucket_meters.cost_ticks.add(believe(usual_packet_, bucket_meters.packet_limit, end - start) * count);
       if (queue_) queue_->learn_cost(end - start);
       watch(packet, hashes[i], count, packet.wire_length * count, (end - start) * count, end);
     }
@@ -429,7 +435,8 @@ std::size_t Worker<H, Clock>::serve_queued() {
     }
     const std::uint64_t end = clock_.ticks();
     meter::BucketMeters& bucket_meters = around_.bucket_meters[batch.packets[run.first]->bucket];
-    bucket_meters.cost_ticks.add(end - start);
+    bucket_meters.cost_ticks.add(
+        believe(usual_packet_, bucket_meters.packet_limit, (end - start) / run.count) * run.count);
     bucket_meters.packets.add(run.count);
     queue_->settle(run, end - start, end);
     watch(*batch.packets[run.first], hashes[run.first], run.count, run_bytes, end - start, end);
@@ -483,6 +490,16 @@ std::uint64_t Worker<H, Clock>::declared_ticks([[maybe_unused]] const Packet& pa
   } else {
     return 0;
   }
+}
+
+// Bounds a sample by what its bucket's samples usually cost; of a bucket not yet known, by what all buckets'
+// do.
+template <Handler H, base::TickClock Clock>
+std::uint64_t Worker<H, Clock>::believe(meter::SampleLimit& usual, meter::SampleLimit& of_bucket,
+                                        std::uint64_t ticks) {
+  const std::uint64_t floor = of_bucket.known() ? believed_ticks_ : std::max(usual.limit(), believed_ticks_);
+  usual.admit(ticks, believed_ticks_);
+  return of_bucket.admit(ticks, floor);
 }
 
 // Ownership changes only at marks, hence not within a burst.
@@ -588,12 +605,16 @@ template <Handler H, base::TickClock Clock>
 PacketTick Worker<H, Clock>::expire_bucket(BucketId id, std::uint32_t& budget) {
   Bucket<State>& bucket = around_.buckets[id.value()];
   if (!owns(bucket)) around_.meters.timers.fired_off_owner.increment();
+  const std::uint32_t budget_before = budget;
   const std::uint64_t start = clock_.ticks();
   TimerStatesOf states{bucket.connections};
   bucket.wheel.advance(chunks_, states, now_tick(), budget, [&](TimerName name, PacketTick deadline) {
     look_at(bucket, bucket.connections.value(SlotId(name.slot)), scale_.begin_ns(deadline));
   });
-  around_.bucket_meters[id.value()].timer_ticks.add(clock_.ticks() - start);
+  const std::uint64_t looked_at = std::max(1u, budget_before - budget);
+  const std::uint64_t each = (clock_.ticks() - start) / looked_at;
+  meter::BucketMeters& meters = around_.bucket_meters[id.value()];
+  meters.timer_ticks.add(believe(usual_timer_, meters.timer_limit, each) * looked_at);
   return bucket.wheel.next_due();
 }
 

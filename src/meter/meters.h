@@ -12,6 +12,7 @@
 #include "base/units.h"
 #include "meter/counter.h"
 #include "meter/delay_histogram.h"
+#include "meter/sample_limit.h"
 
 namespace evenkeel::meter {
 
@@ -88,7 +89,11 @@ struct alignas(base::kCacheLine) QueueMeters {
 struct BucketMeters {
   Counter cost_ticks;  // estimated from sampled packets: see worker.h
   Counter packets;
-  Counter timer_ticks;  // measured, of the bucket's timers
+  Counter timer_ticks;  // of the bucket's timers, measured but bounded likewise
+  // [owner] What one sample may weigh; handed over with the bucket, and read by nobody else.
+  SampleLimit packet_limit;
+  SampleLimit timer_limit;
 };
+static_assert(sizeof(BucketMeters) == base::kCacheLine / 2);
 
 }  // namespace evenkeel::meter

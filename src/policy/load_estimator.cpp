@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace evenkeel::policy {
 namespace {
 
-// The median absolute deviation of a normal distribution, times this, is its standard deviation.
+// The mean absolute deviation of a normal distribution, times this, is its standard deviation.
 constexpr double kDeviationToError = 1.2533;
 
 // Fewer buckets than this say too little of what they all lost.
@@ -84,8 +85,9 @@ double LoadEstimator::served_part(const Snapshot& measured, std::uint32_t proces
 }
 
 // The error of a processor's load is how far the sum of its buckets' estimates was from what came, for its
-// capacity. The median over the processors ignores the one that an elephant has hit; the average over the
-// intervals steadies it.
+// capacity, when what all of them got more or less of is left out: targets follow the total, so that is no
+// imbalance. The mean over the processors also counts the few that a heavy connection has hit; the average
+// over the intervals steadies it.
 void LoadEstimator::learn_error(const Snapshot& measured) {
   std::fill(expected_.begin(), expected_.end(), 0.0);
   std::fill(came_.begin(), came_.end(), 0.0);
@@ -93,10 +95,14 @@ void LoadEstimator::learn_error(const Snapshot& measured) {
     expected_[measured.owner[j].value()] += load_[j];
     came_[measured.owner[j].value()] += offered_[j];
   }
+  const double total_expected = std::accumulate(expected_.begin(), expected_.end(), 0.0);
+  const double total_came = std::accumulate(came_.begin(), came_.end(), 0.0);
+  if (total_expected <= 0 || total_came <= 0) return;  // says nothing of how work is spread
+  const double growth = total_came / total_expected;
   deviations_.clear();
   for (std::size_t i = 0; i < expected_.size(); ++i)
     if (measured.capacity[i] > 0)
-      deviations_.push_back(std::abs(came_[i] - expected_[i]) / measured.capacity[i]);
+      deviations_.push_back(std::abs(came_[i] - expected_[i] * growth) / measured.capacity[i]);
   if (deviations_.empty()) return;
   double sum = 0;
   for (const double deviation : deviations_) sum += deviation;

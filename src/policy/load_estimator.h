@@ -5,8 +5,9 @@
 // What is measured over one interval is a sample: packets arrive in bursts, connections come and go. Two
 // things keep that noise from moving buckets:
 //  - smoothing: an exponential average of each bucket's load, with an optional linear trend (Holt 1957), and
-//  - the standard error of the estimate, learnt from how far the last estimates were from what then came. A
-//    policy acts on what exceeds its target by more than its dead band *and* by more than that error.
+//  - the standard error of the estimate, learnt from how far the last estimates were from what then came, but
+//    for what all processors got more or less of: a rate that swings is no imbalance. A policy acts on what
+//    exceeds its target by more than its dead band *and* by more than that error.
 //  - saturation: a processor that was busy all the time served only a part of what was offered, and all its
 //    buckets lost the same part. It shows in how far the buckets, in the median, fell below what was expected
 //    of them; what was offered is what was served, divided by that. Without this an overload looks as if it

@@ -54,8 +54,19 @@ TEST(LoadEstimator, LearnsTheErrorOfItsEstimates) {
     interval.usage.clear();
     (void)estimator.observe(interval.snapshot());
   }
-  // 16 buckets of standard deviation 0.006 each; the difference of two intervals has the root of twice that.
-  EXPECT_NEAR(estimator.standard_error(), 0.006 * std::sqrt(2 * 16), 0.006);
+  // 16 buckets of standard deviation 0.006 each; the difference of two intervals has the root of twice that;
+  // a quarter of its square is in the total, which four processors share.
+  EXPECT_NEAR(estimator.standard_error(), 0.006 * std::sqrt(2 * 16) * std::sqrt(0.75), 0.006);
+}
+
+TEST(LoadEstimator, WhatAllProcessorsGetMoreOfIsNoError) {
+  LoadEstimator estimator;
+  for (int k = 0; k < 20; ++k) {
+    Interval interval;
+    for (double& load : interval.load) load *= k % 2 == 0 ? 0.5 : 1;
+    (void)estimator.observe(interval.snapshot());
+  }
+  EXPECT_NEAR(estimator.standard_error(), 0, 1e-12);
 }
 
 TEST(LoadEstimator, SeesThroughSaturation) {

@@ -111,7 +111,7 @@ class Run {
   observe::RunReport report() const;
 
   Result<void> control_until_drained(engine::EngineThreads<MeterEngine>& threads);
-  control::Moment now();
+  control::Moment now(const engine::EngineThreads<MeterEngine>& threads);
   void tell_progress() const;
   void report_inputs(observe::RunReport& report) const;
   void report_packets(observe::PacketCounts& packets) const;
@@ -130,7 +130,7 @@ class Run {
   std::unique_ptr<BalanceRecorder> recorder_;
   std::unique_ptr<control::Loop> loop_;
   std::vector<std::uint32_t> worker_cpus_;
-  std::vector<std::uint64_t> waiting_;
+  std::vector<std::uint64_t> waiting_, thread_ticks_;
   std::string started_at_;
   std::optional<std::uint64_t> input_bytes_total_;
   std::int64_t started_ns_ = 0;
@@ -203,6 +203,7 @@ Result<void> Run::build_engine() {
   if (!cpus) return cpus.error();
   worker_cpus_ = std::move(*cpus);
   waiting_.resize(options_.workers);
+  thread_ticks_.resize(options_.workers);
   return {};
 }
 
@@ -224,7 +225,7 @@ Result<void> Run::drive() {
   threads.join();
   elapsed_ns_ = base::monotonic_nanoseconds() - started_ns_;
   elapsed_ticks_ = CycleClock::ticks() - started_ticks;
-  loop_->close(now());
+  loop_->close(now(threads));
   if (output_) {
     if (auto finished = output_->finish(); !finished) return finished;
   }
@@ -242,7 +243,7 @@ Result<void> Run::control_until_drained(engine::EngineThreads<MeterEngine>& thre
       next_progress_ns = now_ns + kProgressIntervalNanoseconds;
     }
     if (now_ns >= next_tick_ns) {
-      if (auto done = loop_->tick(now()); !done) return done;
+      if (auto done = loop_->tick(now(threads)); !done) return done;
       next_tick_ns = std::max(next_tick_ns + options_.interval_ns, base::monotonic_nanoseconds());
     }
     const std::int64_t wait_ns = next_tick_ns - base::monotonic_nanoseconds();
@@ -252,11 +253,16 @@ Result<void> Run::control_until_drained(engine::EngineThreads<MeterEngine>& thre
   return {};
 }
 
-control::Moment Run::now() {
-  for (std::uint32_t i = 0; i < options_.workers; ++i) waiting_[i] = engine_->waiting(ProcessorId(i));
+control::Moment Run::now(const engine::EngineThreads<MeterEngine>& threads) {
+  for (std::uint32_t i = 0; i < options_.workers; ++i) {
+    waiting_[i] = engine_->waiting(ProcessorId(i));
+    thread_ticks_[i] = static_cast<std::uint64_t>(
+        static_cast<double>(threads.worker_time_ns(ProcessorId(i))) * CycleClock::ticks_per_nanosecond());
+  }
   return {.time_ns = base::monotonic_nanoseconds() - started_ns_,
           .ticks = CycleClock::ticks(),
-          .waiting = waiting_};
+          .waiting = waiting_,
+          .thread_ticks = thread_ticks_};
 }
 
 void Run::tell_progress() const {
