@@ -6,15 +6,20 @@
 
 namespace evenkeel::bucket {
 
-TableBoard::TableBoard(std::uint32_t buckets, std::uint32_t processors, std::uint32_t dispatchers)
+TableBoard::TableBoard(std::uint32_t buckets, std::uint32_t processors, std::uint32_t dispatchers,
+                       std::span<const ProcessorId> owners)
     : buckets_(buckets), current_(&versions_[0]), adopted_(dispatchers) {
   CHECK(processors >= 1 && buckets >= 1 && buckets <= kBucketsMax && processors <= kProcessorsMax);
   for (auto& version : versions_) {
     version.owner.resize(buckets);
     version.reassignments.reserve(buckets);
   }
-  for (std::uint32_t j = 0; j < buckets; ++j)
-    versions_[0].owner[j] = static_cast<std::uint16_t>(j % processors);
+  CHECK(owners.empty() || owners.size() == buckets);
+  for (std::uint32_t j = 0; j < buckets; ++j) {
+    const std::uint32_t owner = owners.empty() ? j % processors : owners[j].value();
+    CHECK(owner < processors);
+    versions_[0].owner[j] = static_cast<std::uint16_t>(owner);
+  }
 }
 
 bool TableBoard::settled() const {

@@ -33,8 +33,10 @@ struct TableVersion {
 
 class TableBoard {
  public:
-  // Version 0: bucket j belongs to processor j % processors, as a NIC's indirection table starts.
-  TableBoard(std::uint32_t buckets, std::uint32_t processors, std::uint32_t dispatchers);
+  // Version 0: the owners given, one for each bucket, each below `processors`; where none are, bucket j
+  // belongs to processor j % processors, as a NIC's indirection table starts.
+  TableBoard(std::uint32_t buckets, std::uint32_t processors, std::uint32_t dispatchers,
+             std::span<const ProcessorId> owners = {});
 
   std::uint32_t buckets() const { return buckets_; }
 

@@ -11,6 +11,12 @@ TEST(TableBoard, StartsWithBucketsDealtOutInTurn) {
   EXPECT_TRUE(board.settled());
 }
 
+TEST(TableBoard, StartsWithTheOwnersGiven) {
+  const std::vector<ProcessorId> owners = {ProcessorId(2), ProcessorId(0), ProcessorId(2), ProcessorId(1)};
+  const TableBoard board(4, 3, 1, owners);
+  EXPECT_EQ(board.newest().owner, (std::vector<std::uint16_t>{2, 0, 2, 1}));
+}
+
 TEST(TableBoard, IsSettledOnlyWhenEveryDispatcherAdoptedAndEveryMoveIsDone) {
   TableBoard board(8, 2, 2);
   const Reassignment moves[] = {{BucketId(0), ProcessorId(0), ProcessorId(1)},

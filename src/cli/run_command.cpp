@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <limits>
 #include <memory>
+#include <sstream>
 #include <string>
 
 #include "base/output_file.h"
@@ -44,6 +45,7 @@ struct RunArguments {
   std::string quantum = "50us";
   std::string queueing_rules;
   std::string pin = "auto";
+  std::string capacity = "auto";
   std::string tunnel = "outer";
   std::string idle_timeout = "60s";
   std::string active_timeout = "300s";
@@ -140,6 +142,11 @@ void add_options(CLI::App& command, RunArguments& arguments) {
                   "CPUs for the workers, e.g. 0,2-3; off; auto: where every thread can have its own")
       ->capture_default_str()
       ->type_name("CPUS");
+  command
+      .add_option("--capacity", arguments.capacity,
+                  "relative capacity of each worker, e.g. 1,1,0.5; auto: as their CPUs are, where pinned")
+      ->capture_default_str()
+      ->type_name("LIST");
   command.add_option("--tunnel", arguments.tunnel, "which connection of tunnelled packets: outer or inner")
       ->capture_default_str()
       ->type_name("WHICH");
@@ -252,6 +259,23 @@ Result<void> read_queueing(const RunArguments& arguments, engine::QueueingOption
   return {};
 }
 
+Result<void> read_capacity(const RunArguments& arguments, std::vector<double>& capacity) {
+  if (arguments.capacity == "auto") return {};
+  std::istringstream list(arguments.capacity);
+  for (std::string item; std::getline(list, item, ',');) {
+    char* end = nullptr;
+    const double value = std::strtod(item.c_str(), &end);
+    if (end == item.c_str() || *end != '\0' || !(value > 0) || value > 1e6)
+      return usage_error(fmt::format("--capacity takes numbers above 0, as in 1,1,0.5, or auto, not '{}'",
+                                     arguments.capacity));
+    capacity.push_back(value);
+  }
+  if (capacity.size() != arguments.workers)
+    return usage_error(fmt::format("--capacity takes a number for each of {} workers, not {}",
+                                   arguments.workers, capacity.size()));
+  return {};
+}
+
 Result<runtime::MeterRunOptions> to_options(const RunArguments& arguments) {
   runtime::MeterRunOptions options;
   if (auto done = check_counts(arguments); !done) return done.error();
@@ -259,6 +283,7 @@ Result<runtime::MeterRunOptions> to_options(const RunArguments& arguments) {
   if (auto done = read_queueing(arguments, options.queueing); !done) return done.error();
   if (auto done = read_speed(arguments.speed, options.speed); !done) return done.error();
   if (auto done = read_pin(arguments.pin, options.pin); !done) return done.error();
+  if (auto done = read_capacity(arguments, options.capacity); !done) return done.error();
   if (arguments.tunnel != "outer" && arguments.tunnel != "inner")
     return usage_error(fmt::format("--tunnel takes outer or inner, not '{}'", arguments.tunnel));
   const auto format = flow::parse_record_format(arguments.format);

@@ -38,6 +38,8 @@ struct EngineOptions {
   std::uint64_t hash_seed = 0;  // of the connection tables
   QueueingOptions queueing;
   ElephantOptions elephants;
+  // Where each bucket starts; empty: bucket j at worker j % workers.
+  std::vector<ProcessorId> initial_owners = {};
 };
 
 template <Handler H, base::TickClock Clock>
@@ -137,7 +139,8 @@ Engine<H, Clock>::Engine(const EngineOptions& options, std::vector<Source*> sour
                          std::unique_ptr<QueueArena> queue_arena)
     : options_(options),
       hasher_(std::move(hasher)),
-      board_(options.buckets, options.workers, static_cast<std::uint32_t>(sources.size())),
+      board_(options.buckets, options.workers, static_cast<std::uint32_t>(sources.size()),
+             options.initial_owners),
       arena_(std::move(arena)),
       timers_(std::move(timers)),
       queue_arena_(std::move(queue_arena)),

@@ -26,10 +26,11 @@ void Backoff::wait() {
   std::this_thread::sleep_for(std::chrono::nanoseconds(kSleepNanoseconds));
 }
 
-void pin_this_thread(std::uint32_t cpu) {
+void pin_this_thread(std::span<const std::uint32_t> cpus) {
+  if (cpus.empty()) return;
   cpu_set_t set;
   CPU_ZERO(&set);
-  CPU_SET(cpu, &set);
+  for (const std::uint32_t cpu : cpus) CPU_SET(cpu, &set);
   pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
 }
 

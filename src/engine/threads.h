@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -29,8 +30,8 @@ class Backoff {
   std::uint32_t rounds_ = 0;
 };
 
-// Pins the calling thread to a processor; does nothing where the system refuses.
-void pin_this_thread(std::uint32_t cpu);
+// Keeps the calling thread to these processors; does nothing where there are none or the system refuses.
+void pin_this_thread(std::span<const std::uint32_t> cpus);
 // The processors that this process may run on, ascending.
 std::vector<std::uint32_t> allowed_cpus();
 
@@ -41,9 +42,14 @@ void run_loop(const std::function<StepResult()>& step);
 template <typename Engine>
 class EngineThreads {
  public:
-  // worker_cpus: by worker, to which its thread is pinned; empty: none is pinned.
-  EngineThreads(Engine& engine, std::vector<std::uint32_t> worker_cpus)
-      : engine_(engine), worker_cpus_(std::move(worker_cpus)), times_(engine.workers().size()) {}
+  // worker_cpus: by worker, to which its thread is pinned; empty: none is pinned. dispatcher_cpus: to which
+  // dispatchers are kept, together; empty: they run anywhere.
+  EngineThreads(Engine& engine, std::vector<std::uint32_t> worker_cpus,
+                std::vector<std::uint32_t> dispatcher_cpus = {})
+      : engine_(engine),
+        worker_cpus_(std::move(worker_cpus)),
+        dispatcher_cpus_(std::move(dispatcher_cpus)),
+        times_(engine.workers().size()) {}
   ~EngineThreads() { join(); }
 
   void start() {
@@ -74,7 +80,7 @@ class EngineThreads {
  private:
   void work(std::size_t index) {
     times_[index].begin();
-    if (!worker_cpus_.empty()) pin_this_thread(worker_cpus_[index]);
+    if (!worker_cpus_.empty()) pin_this_thread({&worker_cpus_[index], 1});
     auto& worker = *engine_.workers()[index];
     run_loop([&] {
       if (worker.step()) return StepResult::kWorked;
@@ -85,6 +91,7 @@ class EngineThreads {
   }
 
   void dispatch(std::size_t index) {
+    pin_this_thread(dispatcher_cpus_);
     Dispatcher& dispatcher = *engine_.dispatchers()[index];
     run_loop([&] {
       switch (dispatcher.step()) {
@@ -99,7 +106,7 @@ class EngineThreads {
   }
 
   Engine& engine_;
-  std::vector<std::uint32_t> worker_cpus_;
+  std::vector<std::uint32_t> worker_cpus_, dispatcher_cpus_;
   std::vector<ThreadTime> times_;  // by worker
   std::vector<std::thread> threads_;
 };

@@ -12,6 +12,11 @@ namespace {
 
 double sum(std::span<const double> values) { return std::accumulate(values.begin(), values.end(), 0.0); }
 
+double weighted_sum(std::span<const double> values, std::span<const double> weights) {
+  if (weights.empty()) return sum(values);
+  return std::inner_product(values.begin(), values.end(), weights.begin(), 0.0);
+}
+
 // Worker-seconds of work: what a sample weighs in means.
 double work(const BalanceSample& sample) { return sum(sample.busy_fraction) * sample.seconds(); }
 
@@ -52,10 +57,11 @@ double mean_by_work(const std::vector<BalanceSample>& samples, double BalanceSam
 
 }  // namespace
 
-double max_over_mean(std::span<const double> loads) {
-  const double total = sum(loads);
+double max_over_mean(std::span<const double> loads, std::span<const double> capacity) {
+  const double total = weighted_sum(loads, capacity);
   if (!(total > 0)) return 1;
-  return *std::max_element(loads.begin(), loads.end()) * static_cast<double>(loads.size()) / total;
+  const double weight = capacity.empty() ? static_cast<double>(loads.size()) : sum(capacity);
+  return *std::max_element(loads.begin(), loads.end()) * weight / total;
 }
 
 std::vector<double> loads_by_owner(std::span<const double> bucket_loads, std::span<const ProcessorId> owners,
@@ -77,10 +83,13 @@ BalanceSample measure(const BalanceInterval& interval) {
   sample.busy_fraction.assign(interval.busy_fraction.begin(), interval.busy_fraction.end());
   sample.static_busy_fraction =
       loads_by_owner(interval.bucket_loads, interval.initial_owners, interval.busy_fraction.size());
-  sample.max_over_mean = max_over_mean(sample.busy_fraction);
-  sample.static_max_over_mean = max_over_mean(sample.static_busy_fraction);
-  const double bucket_total = sum(sample.static_busy_fraction);
-  const double scale = bucket_total > 0 ? sum(sample.busy_fraction) / bucket_total : 0;
+  for (std::size_t i = 0; i < interval.capacity.size(); ++i)
+    sample.static_busy_fraction[i] /= interval.capacity[i];
+  sample.max_over_mean = max_over_mean(sample.busy_fraction, interval.capacity);
+  sample.static_max_over_mean = max_over_mean(sample.static_busy_fraction, interval.capacity);
+  const double bucket_total = weighted_sum(sample.static_busy_fraction, interval.capacity);
+  const double scale =
+      bucket_total > 0 ? weighted_sum(sample.busy_fraction, interval.capacity) / bucket_total : 0;
   for (double& fraction : sample.static_busy_fraction) fraction *= scale;
   return sample;
 }

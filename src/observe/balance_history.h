@@ -42,10 +42,13 @@ struct BalanceInterval {
   std::span<const double> bucket_loads;         // measured cost of each bucket in the interval, in seconds
   std::span<const ProcessorId> initial_owners;  // of each bucket: where static hashing keeps it
   std::uint64_t moves = 0;
+  // Of each worker, relative; empty: all equal. Bucket loads are in seconds of a worker of capacity 1.
+  std::span<const double> capacity = {};
 };
 
-// The greatest of `loads` over their mean; 1 where all are 0 or there are none.
-double max_over_mean(std::span<const double> loads);
+// The greatest of `loads` over their mean, in which each weighs its worker's capacity (empty: all the same);
+// 1 where all are 0 or there are none.
+double max_over_mean(std::span<const double> loads, std::span<const double> capacity = {});
 
 // The workers' loads if each bucket is at its owner. Owners are below `workers`.
 std::vector<double> loads_by_owner(std::span<const double> bucket_loads, std::span<const ProcessorId> owners,

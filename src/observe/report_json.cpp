@@ -81,6 +81,7 @@ Json workers_json(const std::vector<WorkerReport>& workers) {
     const WorkerReport& worker = workers[i];
     list.push_back({{"worker", i},
                     {"cpu", worker.cpu ? Json(*worker.cpu) : Json()},
+                    {"capacity", fraction(worker.capacity)},
                     {"busy_fraction", fraction(worker.busy_fraction)},
                     {"packets", worker.packets},
                     {"bytes", worker.bytes},

@@ -49,6 +49,7 @@ struct WorkerReport {
   std::uint64_t connections = 0;     // live at the end
   std::uint32_t buckets = 0;         // owned at the end
   std::optional<std::uint32_t> cpu;  // that it is pinned to
+  double capacity = 1;               // relative, as planned with
 };
 
 struct BalanceReport {

@@ -15,6 +15,7 @@
 #include "base/random.h"
 #include "control/load_meter.h"
 #include "control/loop.h"
+#include "control/topology.h"
 #include "engine/engine.h"
 #include "engine/threads.h"
 #include "flow/meter.h"
@@ -34,20 +35,29 @@ constexpr double kSecondsPerNanosecond = 1e-9;
 constexpr std::int64_t kPollNanoseconds = 1'000'000;  // how soon the end of the input is noticed
 constexpr std::int64_t kProgressIntervalNanoseconds = 250'000'000;
 
-Result<std::vector<std::uint32_t>> choose_cpus(const MeterRunOptions& options) {
+// By default threads are pinned only where each can have a processor of its own.
+Result<control::Placement> choose_cpus(const MeterRunOptions& options,
+                                       std::span<const control::CpuPlace> places) {
   const std::vector<std::uint32_t> allowed = engine::allowed_cpus();
-  std::vector<std::uint32_t> from = options.pin.value_or(allowed);
-  for (const std::uint32_t cpu : from) {
+  if (!options.pin) return control::place(options.workers, allowed, places);
+  control::Placement placement;
+  if (options.pin->empty()) return placement;
+  for (const std::uint32_t cpu : *options.pin) {
     if (std::find(allowed.begin(), allowed.end(), cpu) == allowed.end())
       return usage_error(fmt::format("--pin: this process may not run on CPU {}; it may on {}", cpu,
                                      fmt::join(allowed, ",")));
   }
-  // By default only where every thread, the dispatcher's too, has a processor of its own.
-  if (!options.pin && options.workers + 1 > allowed.size()) from.clear();
-  std::vector<std::uint32_t> cpus;
-  if (from.empty()) return cpus;
-  for (std::uint32_t i = 0; i < options.workers; ++i) cpus.push_back(from[i % from.size()]);
-  return cpus;
+  for (std::uint32_t i = 0; i < options.workers; ++i)
+    placement.workers.push_back((*options.pin)[i % options.pin->size()]);
+  return placement;
+}
+
+std::vector<double> choose_capacity(const MeterRunOptions& options,
+                                    std::span<const std::uint32_t> worker_cpus,
+                                    std::span<const control::CpuPlace> places) {
+  if (!options.capacity.empty()) return options.capacity;
+  if (worker_cpus.empty()) return std::vector<double>(options.workers, 1.0);
+  return control::capacities_of(worker_cpus, places);
 }
 
 // Watches the control loop: fills the balance part of the report.
@@ -64,7 +74,8 @@ class BalanceRecorder {
                                    .busy_fraction = round.snapshot.usage,
                                    .bucket_loads = round.snapshot.bucket_load,
                                    .initial_owners = initial_owners_,
-                                   .moves = round.moves.size()}));
+                                   .moves = round.moves.size(),
+                                   .capacity = round.snapshot.capacity}));
     for (std::size_t j = 0; j < work_seconds_.size(); ++j)
       work_seconds_[j] += round.snapshot.bucket_load[j] * length;
   }
@@ -96,7 +107,8 @@ class Run {
   Run(const MeterRunOptions& options, const MeterRunHooks& hooks) : options_(options), hooks_(hooks) {}
 
   Result<observe::RunReport> operator()() {
-    for (const auto step : {&Run::open_source, &Run::open_output, &Run::build_engine, &Run::drive}) {
+    for (const auto step :
+         {&Run::open_source, &Run::open_output, &Run::choose_processors, &Run::build_engine, &Run::drive}) {
       if (auto done = (this->*step)(); !done) return done.error();
     }
     return report();
@@ -106,6 +118,7 @@ class Run {
   // The stages of a run, in order.
   Result<void> open_source();
   Result<void> open_output();
+  Result<void> choose_processors();
   Result<void> build_engine();
   Result<void> drive();
   observe::RunReport report() const;
@@ -129,7 +142,9 @@ class Run {
   std::unique_ptr<control::LoadMeter> load_meter_;
   std::unique_ptr<BalanceRecorder> recorder_;
   std::unique_ptr<control::Loop> loop_;
-  std::vector<std::uint32_t> worker_cpus_;
+  control::Placement placement_;
+  std::vector<double> capacity_;             // by worker
+  std::vector<ProcessorId> initial_owners_;  // by bucket
   std::vector<std::uint64_t> waiting_, thread_ticks_;
   std::string started_at_;
   std::optional<std::uint64_t> input_bytes_total_;
@@ -181,6 +196,16 @@ engine::EngineOptions engine_options(const MeterRunOptions& options, bool input_
   return result;
 }
 
+Result<void> Run::choose_processors() {
+  const std::vector<control::CpuPlace> places = control::read_topology();
+  auto placement = choose_cpus(options_, places);
+  if (!placement) return placement.error();
+  placement_ = std::move(*placement);
+  capacity_ = choose_capacity(options_, placement_.workers, places);
+  initial_owners_.assign(options_.buckets, ProcessorId(0));
+  return assign_by_capacity(capacity_, initial_owners_);
+}
+
 Result<void> Run::build_engine() {
   auto hasher = packet::Hasher::make(options_.hash, options_.hash_key);
   if (!hasher) return hasher.error();
@@ -193,15 +218,14 @@ Result<void> Run::build_engine() {
     return flow::FlowMeter({.active_ns = options_.active_timeout_ns}, output_ ? &output_->sink(id) : nullptr,
                            meter_counters_[id.value()]);
   };
-  auto engine = MeterEngine::make(engine_options(options_, source_->can_wait()), {source_.get()},
-                                  std::move(*hasher), make_meter, [](ProcessorId) { return CycleClock{}; });
+  engine::EngineOptions engine_settings = engine_options(options_, source_->can_wait());
+  engine_settings.initial_owners = initial_owners_;
+  auto engine = MeterEngine::make(engine_settings, {source_.get()}, std::move(*hasher), make_meter,
+                                  [](ProcessorId) { return CycleClock{}; });
   if (!engine) return engine.error();
   engine_ = std::move(*engine);
   actuator_ = std::make_unique<actuator::TableActuator>(engine_->board());
   recorder_ = std::make_unique<BalanceRecorder>(actuator_->owners());
-  auto cpus = choose_cpus(options_);
-  if (!cpus) return cpus.error();
-  worker_cpus_ = std::move(*cpus);
   waiting_.resize(options_.workers);
   thread_ticks_.resize(options_.workers);
   return {};
@@ -209,13 +233,12 @@ Result<void> Run::build_engine() {
 
 Result<void> Run::drive() {
   CycleClock::ticks_per_nanosecond();  // measured now, not within the run
-  engine::EngineThreads<MeterEngine> threads(*engine_, worker_cpus_);
+  engine::EngineThreads<MeterEngine> threads(*engine_, placement_.workers, placement_.dispatchers);
   started_at_ = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
   const std::uint64_t started_ticks = CycleClock::ticks();
   started_ns_ = base::monotonic_nanoseconds();
-  load_meter_ =
-      std::make_unique<control::LoadMeter>(engine_->worker_meters(), engine_->bucket_meters(),
-                                           std::vector<double>(options_.workers, 1.0), started_ticks);
+  load_meter_ = std::make_unique<control::LoadMeter>(engine_->worker_meters(), engine_->bucket_meters(),
+                                                     capacity_, started_ticks);
   loop_ = std::make_unique<control::Loop>(*load_meter_, *policy_, *actuator_,
                                           [&](const control::Round& round) { recorder_->add(round); });
   threads.start();
@@ -357,12 +380,13 @@ void Run::report_workers(observe::RunReport& report) const {
   report.workers.resize(meters.size());
   for (std::size_t i = 0; i < meters.size(); ++i) {
     observe::WorkerReport& worker = report.workers[i];
-    worker.busy_fraction =
-        static_cast<double>(meters[i].busy_ticks.read()) / static_cast<double>(elapsed_ticks_);
+    worker.busy_fraction = static_cast<double>(std::min(meters[i].busy_ticks.read(), thread_ticks_[i])) /
+                           static_cast<double>(elapsed_ticks_);
     worker.packets = meters[i].processed.read();
     worker.bytes = meters[i].bytes.read();
     worker.connections = meters[i].connections_flushed.read();
-    if (!worker_cpus_.empty()) worker.cpu = worker_cpus_[i];
+    worker.capacity = capacity_[i];
+    if (!placement_.workers.empty()) worker.cpu = placement_.workers[i];
   }
   for (const ProcessorId owner : actuator_->owners()) ++report.workers[owner.value()].buckets;
 }

@@ -35,6 +35,7 @@ struct MeterRunOptions {
   std::optional<std::int64_t> duration_ns;
   engine::QueueingOptions queueing{.discipline = engine::Discipline::kFair};
   std::optional<std::vector<std::uint32_t>> pin;  // nothing: where there are processors enough; empty: off
+  std::vector<double> capacity;                   // by worker, relative; empty: as the CPUs are, if pinned
   std::string flows;                              // path, "-", or "" for none
   flow::RecordFormat format = flow::RecordFormat::kJsonl;
   std::uint64_t seed = 1;
