@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -192,6 +193,17 @@ TEST_F(RunCommand, AnOutputThatCannotBeWrittenIsRefusedBeforeAnyWork) {
     expect_refused(input + " " + option + " /nonexistent/out", 1, {"/nonexistent/out", "No such file"});
     expect_refused(input + " " + option + " /", 1, {"/", "directory"});
   }
+}
+
+TEST_F(RunCommand, AnOutputThatWouldDestroyAnInputOrAnotherOutputIsRefused) {
+  const std::string capture = file("good.pcap", pcap_file(datagrams(3)));
+  const auto size = std::filesystem::file_size(capture);
+  for (const char* option : {"--flows", "--report", "--html"})
+    expect_refused("--input " + capture + " " + option + " " + capture, 2, {"good.pcap", "twice"});
+  EXPECT_EQ(std::filesystem::file_size(capture), size);
+  const std::string output = capture + ".out";
+  expect_refused("--input " + capture + " --flows " + output + " --report " + output, 2, {"twice"});
+  EXPECT_EQ(run_command("--input " + capture + " --flows /dev/null --report /dev/null").exit_code, 0);
 }
 
 TEST_F(RunCommand, AFullDiskIsReportedInOneLine) {

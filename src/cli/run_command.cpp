@@ -10,6 +10,7 @@
 #include <charconv>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <limits>
 #include <memory>
 #include <sstream>
@@ -61,6 +62,7 @@ struct RunArguments {
 };
 
 // The default input: built-in traffic, as much as takes a few seconds.
+constexpr const char* kEndlessInput = "generator:campus";
 constexpr const char* kDefaultInput = "generator:campus,packets=10000000";
 
 std::atomic<bool> interrupted{false};
@@ -289,7 +291,8 @@ Result<runtime::MeterRunOptions> to_options(const RunArguments& arguments) {
   const auto format = flow::parse_record_format(arguments.format);
   if (!format) return format.error();
   options.inputs = arguments.inputs;
-  if (options.inputs.empty()) options.inputs.push_back(kDefaultInput);
+  // With a duration, the built-in traffic goes on until then.
+  if (options.inputs.empty()) options.inputs.push_back(options.duration_ns ? kEndlessInput : kDefaultInput);
   options.workers = arguments.workers;
   options.buckets = arguments.buckets;
   options.hash = arguments.hash;
@@ -309,7 +312,34 @@ std::string page_or_picture(const std::string& path, const observe::RunReport& r
 }
 
 // Reports are written when a run is over; that they can be is found out before it.
-Result<void> check_reports(const RunArguments& arguments) {
+// Whether writing both would leave only one. A device or a pipe may be named as often as one likes.
+bool same_file(const std::string& a, const std::string& b) {
+  std::error_code error;
+  if (std::filesystem::exists(a, error)) {
+    if (!std::filesystem::is_regular_file(a, error)) return false;
+    return std::filesystem::equivalent(a, b, error);
+  }
+  return a == b;
+}
+
+// An output that is also an input, or another output, would destroy it.
+Result<void> check_files_are_distinct(const RunArguments& arguments) {
+  std::vector<std::string> taken;
+  for (const std::string& input : arguments.inputs)
+    taken.push_back(input.starts_with("pcap:") ? input.substr(5) : input);
+  for (const std::string& output : {arguments.flows, arguments.report_path, arguments.html_path}) {
+    if (output.empty() || output == "-") continue;
+    for (const std::string& other : taken) {
+      if (same_file(output, other))
+        return usage_error(fmt::format("{} is named twice: writing it would destroy what it holds", output));
+    }
+    taken.push_back(output);
+  }
+  return {};
+}
+
+Result<void> check_outputs(const RunArguments& arguments) {
+  if (auto done = check_files_are_distinct(arguments); !done) return done;
   for (const std::string& path : {arguments.report_path, arguments.html_path}) {
     if (path.empty()) continue;
     if (auto done = base::check_writable(path); !done) return done;
@@ -348,7 +378,7 @@ int exit_code_of(const observe::RunReport& report) {
 int run(const RunArguments& arguments) {
   const auto options = to_options(arguments);
   if (!options) return report_error(options.error());
-  if (const auto writable = check_reports(arguments); !writable) return report_error(writable.error());
+  if (const auto writable = check_outputs(arguments); !writable) return report_error(writable.error());
   catch_signals();
   observe::Progress progress;
   const runtime::MeterRunHooks hooks{
