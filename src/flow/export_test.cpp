@@ -104,6 +104,12 @@ TEST(Jsonl, NamesTheAddressesByTheirVersion) {
   EXPECT_EQ(object.at("reverseOctetDeltaCount"), std::numeric_limits<std::uint64_t>::max());
 }
 
+TEST(Jsonl, ATimeBefore1970IsZeroAndNeverWrapsAround) {
+  FlowRecord record = ipv4_record();
+  record.start_ns = -1'000'000'000;
+  EXPECT_EQ(nlohmann::json::parse(jsonl(record))["flowStartMilliseconds"], 0);
+}
+
 TEST(Csv, EveryLineHasTheColumnsOfTheHeader) {
   const auto names = columns(csv_header());
   ASSERT_EQ(names.size(), kRecordFields.size());

@@ -27,9 +27,9 @@ struct Ipv6 {
 };
 
 // Whole milliseconds since 1970, rounded down as collectors expect: a packet at 1.9999 s is in millisecond
-// 1999.
+// 1999. A time before 1970 (a damaged capture, or seconds beyond 2038 in a file whose times are signed) is 0.
 constexpr std::uint64_t milliseconds(std::int64_t time_ns) {
-  return static_cast<std::uint64_t>(time_ns / base::kNanosecondsPerMillisecond);
+  return time_ns < 0 ? 0 : static_cast<std::uint64_t>(time_ns / base::kNanosecondsPerMillisecond);
 }
 
 // clang-format off
