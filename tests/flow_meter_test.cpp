@@ -454,6 +454,23 @@ TEST_F(FlowMeterRuns, FragmentsWithoutTheirFirstAreDroppedAndInNoRecord) {
 
 // --- limits
 
+TEST(ConnectionLimit, LeavesNoWorkerWithoutAPlaceAndIsNeverExceeded) {
+  for (const std::uint32_t workers : {2u, 8u}) {
+    for (const char* policy : {"static", "random"}) {
+      const RunSetting setting{.inputs = {"generator:syn-flood,packets=60000"},
+                               .workers = workers,
+                               .buckets = 64,
+                               .policy = policy,
+                               .connections_max = 1000};
+      const RunOutcome outcome = run(setting);
+      expect_laws(outcome, setting.name());
+      EXPECT_LE(outcome.live, 1000u) << setting.name();
+      EXPECT_GT(outcome.evicted, 0u) << setting.name();
+      if (setting.policy == "static") EXPECT_EQ(outcome.dropped_total(), 0u) << setting.name();
+    }
+  }
+}
+
 TEST_F(FlowMeterRuns, BeyondTheLimitConnectionsAreEvictedForLackOfResources) {
   setting.connections_max = 100;
   setting.buckets = 16;

@@ -71,7 +71,8 @@ struct Connection {
  private:
   bool advance_to_end(const Packet& packet, const Lifetimes& lifetimes) {
     if (ended) return false;
-    if ((packet.tcp_flags & tcp::kFin) != 0) fins |= forward(packet) ? 1 : 2;
+    const int direction = forward(packet) ? 1 : 2;
+    if ((packet.tcp_flags & tcp::kFin) != 0) fins = static_cast<std::uint8_t>(fins | direction);
     ended = (packet.tcp_flags & tcp::kRst) != 0 || fins == 3;
     expires_ns = packet.now_ns + (ended ? lifetimes.linger_ns : lifetimes.idle_ns);
     return ended;

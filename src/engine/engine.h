@@ -195,6 +195,8 @@ void Engine<H, Clock>::add_worker(ProcessorId id, H handler, Clock clock) {
       .rings = rings_of_worker_[id.value()],
       .dispatchers = dispatchers_,
       .arena = *arena_,
+      .connections_max = options_.connections_max,
+      .workers = options_.workers,
       .timers = *timers_,
       .meters = worker_meters_[id.value()],
       .lifetimes = options_.lifetimes,

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <latch>
 #include <span>
 #include <thread>
 #include <vector>
@@ -49,6 +50,7 @@ class EngineThreads {
       : engine_(engine),
         worker_cpus_(std::move(worker_cpus)),
         dispatcher_cpus_(std::move(dispatcher_cpus)),
+        all_finished_(static_cast<std::ptrdiff_t>(engine.workers().size())),
         times_(engine.workers().size()) {}
   ~EngineThreads() { join(); }
 
@@ -86,6 +88,8 @@ class EngineThreads {
       if (worker.step()) return StepResult::kWorked;
       return worker.finished() ? StepResult::kFinished : StepResult::kIdle;
     });
+    // Only when no worker opens any more: what one frees, others would fill beyond the limit.
+    all_finished_.arrive_and_wait();
     worker.close_all(engine_.handed_over_ns());
     times_[index].end();
   }
@@ -107,6 +111,7 @@ class EngineThreads {
 
   Engine& engine_;
   std::vector<std::uint32_t> worker_cpus_, dispatcher_cpus_;
+  std::latch all_finished_;        // workers to which no packet will come any more
   std::vector<ThreadTime> times_;  // by worker
   std::vector<std::thread> threads_;
 };

@@ -68,6 +68,8 @@ struct WorkerSurroundings {
   std::span<WorkerRing* const> rings;            // one from each dispatcher, this worker being the consumer
   std::span<const std::unique_ptr<Dispatcher>> dispatchers;  // in the order of rings
   typename Connections<State>::Arena& arena;
+  std::uint32_t connections_max;  // of all workers
+  std::uint32_t workers;
   TimerArena& timers;
   meter::WorkerMeters& meters;
   Lifetimes lifetimes;
@@ -188,6 +190,12 @@ class Worker {
   bool evict_from(Bucket<State>& bucket, std::uint64_t hash);
   void arm(Bucket<State>& bucket, Connection<State>& connection);
   void note_due(Bucket<State>& bucket);
+  // Near the connection limit, who has more than an equal share evicts for each connection that it opens, so
+  // that a worker with few of them is never left without a place.
+  bool must_leave_room() const {
+    const std::uint64_t max = around_.connections_max;
+    return live_ * around_.workers >= max && around_.arena.slots_taken() >= max - max / 8;
+  }
   PacketTick expire_bucket(BucketId id, std::uint32_t& budget);
   bool is_queued(const Bucket<State>& bucket, const Connection<State>& connection) const;
   void look_again(Bucket<State>& bucket, Connection<State>& connection);
@@ -223,6 +231,7 @@ class Worker {
   const std::uint64_t believed_ticks_;
   meter::SampleLimit usual_packet_, usual_timer_;  // over all buckets
   std::vector<Awaited> awaited_;
+  std::uint64_t live_ = 0;         // connections in the buckets that it owns
   std::size_t ends_seen_ = 0;      // end marks, one from each dispatcher
   std::size_t eviction_hand_ = 0;  // bucket at which the search for a connection to evict goes on
   bool tables_changed_ = false;    // since the lookups of this burst: they must be done again
@@ -313,6 +322,7 @@ void Worker<H, Clock>::release_mark(RingItem item) {
   if (!all_marks && !base::fault(base::Fault::kLetGoAtFirstMark)) return;
   bucket.release_marks = 0;
   due_.remove(item.bucket());
+  live_ -= bucket.connections.size();
   if (queue_) queue_->detach(around_.queue.buckets[item.bucket().value()]);
   bucket.owner.store(kNoOwner, std::memory_order_relaxed);
   // Release: pairs with the acquire in take_over(); all that was done to the bucket here happens before.
@@ -331,6 +341,7 @@ std::size_t Worker<H, Clock>::take_over() {
       return false;
     bucket.owner.store(around_.id.value(), std::memory_order_relaxed);
     bucket.awaited = false;
+    live_ += bucket.connections.size();
     if (queue_ && !base::fault(base::Fault::kForgetQueued))
       queue_->attach(around_.queue.buckets[awaited.bucket.value()]);
     serve_parked(std::exchange(bucket.parked_first, nullptr));
@@ -559,6 +570,7 @@ bool Worker<H, Clock>::deliver(Bucket<State>& bucket, const Packet& packet, std:
 template <Handler H, base::TickClock Clock>
 auto Worker<H, Clock>::open(Bucket<State>& bucket, const Packet& packet, std::uint64_t hash) -> Found {
   tables_changed_ = true;
+  if (must_leave_room()) make_room(bucket, hash);
   Found found = bucket.connections.insert(cache_, packet.key, hash);
   if (found == nullptr && make_room(bucket, hash))
     found = bucket.connections.insert(cache_, packet.key, hash);
@@ -566,6 +578,7 @@ auto Worker<H, Clock>::open(Bucket<State>& bucket, const Packet& packet, std::ui
     around_.meters.dropped[static_cast<std::size_t>(meter::DropReason::kConnectionLimit)].increment();
     return nullptr;
   }
+  ++live_;
   found->forward_reversed = packet.reversed();
   handler_.open(*found, packet);
   around_.meters.connections_opened.increment();
@@ -689,6 +702,7 @@ void Worker<H, Clock>::close(Bucket<State>& bucket, Connection<State>& connectio
   }
   handler_.close(bucket.connections.key_of(connection), connection, reason, now_ns);
   bucket.connections.erase(cache_, bucket.connections.slot_of(connection));
+  --live_;
 }
 
 template <Handler H, base::TickClock Clock>
