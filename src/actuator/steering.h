@@ -18,6 +18,10 @@
 
 namespace evenkeel::actuator {
 
+// The work of a packet does not grow much with its size: 2,048 bytes cost as much as one packet more.
+// Measured: docs/decisions/steer-load.md.
+inline constexpr double kBytesLikeOnePacket = 2'048;
+
 // How a bucket changes its processor.
 enum class MoveOrder : std::uint8_t {
   kStrict,     // only when none of its packets is in flight

@@ -82,11 +82,12 @@ class TrafficCounter {
   }
 
   control::TrafficFacts facts() const {
-    control::TrafficFacts facts{.packets = packets_,
-                                .udp_share = share(udp_, ip_),
-                                .fragment_share = share(fragments_, packets_),
-                                .not_ip_share = share(not_ip_, packets_),
-                                .tunnel_share = share(tunnelled_, packets_)};
+    control::TrafficFacts facts;
+    facts.packets = packets_;
+    facts.udp_share = share(udp_, ip_);
+    facts.fragment_share = share(fragments_, packets_);
+    facts.not_ip_share = share(not_ip_, packets_);
+    facts.tunnel_share = share(tunnelled_, packets_);
     std::uint64_t one_way = 0;
     for (const auto& [key, connection] : connections_) {
       one_way += connection.directions != 3 ? 1 : 0;

@@ -33,7 +33,7 @@ namespace {
 
 constexpr std::uint32_t kBuckets = 1'024;
 
-double share(std::uint64_t part, std::uint64_t whole) {
+double share_of(std::uint64_t part, std::uint64_t whole) {
   return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0;
 }
 
@@ -67,15 +67,15 @@ void describe_traffic(const actuator::Observed& observed, Looked& looked) {
       std::accumulate(observed.packets.begin(), observed.packets.end(), std::uint64_t{0});
   control::TrafficFacts& traffic = looked.traffic;
   traffic.packets = ip + observed.unclassified + observed.malformed;
-  traffic.fragment_share = share(observed.fragments, traffic.packets);
-  traffic.not_ip_share = share(observed.unclassified, traffic.packets);
-  traffic.udp_share = share(observed.udp, ip);
-  traffic.tunnel_share = share(observed.tunnelled, traffic.packets);
+  traffic.fragment_share = share_of(observed.fragments, traffic.packets);
+  traffic.not_ip_share = share_of(observed.unclassified, traffic.packets);
+  traffic.udp_share = share_of(observed.udp, ip);
+  traffic.tunnel_share = share_of(observed.tunnelled, traffic.packets);
   const auto largest = std::max_element(observed.packets.begin(), observed.packets.end());
-  traffic.largest_share = share(*largest, traffic.packets);
+  traffic.largest_share = share_of(*largest, traffic.packets);
   traffic.largest_name = fmt::format("One of {} buckets of connections", observed.packets.size());
   for (const std::uint32_t cpu : looked.interface.cpus) {
-    looked.interface.receive_share.push_back(share(observed.packets_of_cpu[cpu], ip));
+    looked.interface.receive_share.push_back(share_of(observed.packets_of_cpu[cpu], ip));
   }
 }
 

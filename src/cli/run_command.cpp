@@ -5,10 +5,8 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <atomic>
 #include <bit>
 #include <charconv>
-#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <limits>
@@ -19,6 +17,7 @@
 #include "base/output_file.h"
 #include "base/parse_text.h"
 #include "cli/commands.h"
+#include "cli/signals.h"
 #include "evenkeel/ids.h"
 #include "observe/page.h"
 #include "observe/picture.h"
@@ -64,19 +63,6 @@ struct RunArguments {
 // The default input: built-in traffic, as much as takes a few seconds.
 constexpr const char* kEndlessInput = "generator:campus";
 constexpr const char* kDefaultInput = "generator:campus,packets=10000000";
-
-std::atomic<bool> interrupted{false};
-
-// The first signal ends the run in good order; a second one ends the process, as the handler is gone by then.
-extern "C" void note_signal(int) { interrupted.store(true, std::memory_order_relaxed); }
-
-void catch_signals() {
-  struct sigaction action {};
-  action.sa_handler = note_signal;
-  action.sa_flags = SA_RESETHAND;
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-}
 
 // Checks on the text of an option, which CLI11 does before it converts.
 template <typename Integer>
@@ -382,7 +368,7 @@ int run(const RunArguments& arguments) {
   catch_signals();
   observe::Progress progress;
   const runtime::MeterRunHooks hooks{
-      .interrupted = interrupted,
+      .interrupted = interrupted(),
       .progress = [&](const observe::ProgressState& state) { progress.update(state); }};
   auto report = runtime::meter_run(*options, hooks);
   progress.clear();

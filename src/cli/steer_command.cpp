@@ -209,14 +209,12 @@ void add_options(CLI::App& command, SteerArguments& arguments) {
 }
 
 int run(const SteerArguments& arguments) {
-#ifdef EVENKEEL_HAS_BPF
   const auto options = to_options(arguments);
   if (!options) return report_error(options.error());
+#ifdef EVENKEEL_HAS_BPF
   if (options->restore) return steer_restore(*options);
   return options->dry_run ? steer_dry_run(*options) : steer(*options);
 #else
-  (void)to_options;
-  (void)arguments;
   return report_error(runtime_error(
       "this build leaves out what needs kernel programs: `./dev setup bpf && ./dev build` puts it in"));
 #endif

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <time.h>
 
-#include <atomic>
 #include <cstdio>
 #include <memory>
 #include <numeric>
@@ -18,6 +17,7 @@
 #include "actuator/xdp_cpumap/xdp_cpumap.h"
 #include "actuator/xdp_owner.h"
 #include "cli/commands.h"
+#include "cli/signals.h"
 #include "cli/steer_options.h"
 #include "cli/steer_output.h"
 #include "cli/steer_preflight.h"
@@ -32,20 +32,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
-
-std::atomic<bool> interrupted{false};
-
-// The first signal ends steering in good order; a second one ends the process, as the handler is gone by
-// then.
-extern "C" void note_steer_signal(int) { interrupted.store(true, std::memory_order_relaxed); }
-
-void catch_signals() {
-  struct sigaction action {};
-  action.sa_handler = note_steer_signal;
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-}
 
 // Packets a second over a short look, before anything is changed.
 double present_rate(const std::string& interface) {
@@ -154,7 +140,7 @@ Result<void> Session::run() {
 
 // Between two rounds, pending moves are completed. False: interrupted.
 bool Session::wait_for_next_round(Clock::time_point until) {
-  while (!interrupted.load(std::memory_order_relaxed)) {
+  while (!interrupted().load(std::memory_order_relaxed)) {
     const auto now = Clock::now();
     if (now >= until) return true;
     const auto pause =
@@ -258,7 +244,7 @@ Result<void> dry_run(const SteerOptions& options) {
   const double interrupt_before = interrupt_seconds();
   const auto begin = Clock::now();
   const std::chrono::nanoseconds look(options.duration_ns.value_or(1'000'000'000));
-  while (!interrupted.load(std::memory_order_relaxed) && Clock::now() - begin < look)
+  while (!interrupted().load(std::memory_order_relaxed) && Clock::now() - begin < look)
     std::this_thread::sleep_for(20ms);
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   auto observed = observer->read();

@@ -17,7 +17,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr double kBytesLikeOnePacket = 2'048;     // as in xdp_cpumap.cpp
 constexpr double kGuessPerPacket_seconds = 1e-6;  // where no CPU time was seen to be spent
 constexpr auto kSilence = std::chrono::milliseconds(5);
 constexpr std::uint64_t kJudgedMin = 2'000;  // packets, before the effect of a table is judged

@@ -18,10 +18,6 @@ std::int64_t monotonic_ns() {
   return now.tv_sec * base::kNanosecondsPerSecond + now.tv_nsec;
 }
 
-// The work of a packet does not grow much with its size: 2,048 bytes cost as much as one packet more.
-// Measured: docs/decisions/steer-load.md.
-constexpr double kBytesLikeOnePacket = 2'048;
-
 // What is known of one target CPU at the end of an interval.
 struct Target {
   std::uint32_t cpu = 0;
@@ -307,7 +303,9 @@ Result<SteeringTotals> XdpCpumap::totals() {
   if (auto read = read_targets(); !read) return read.error();
   auto passed = passed_by();
   if (!passed) return passed.error();
-  SteeringTotals totals{.bytes = all_bytes_, .passed_by = *passed};
+  SteeringTotals totals;
+  totals.bytes = all_bytes_;
+  totals.passed_by = *passed;
   for (const Target& target : targets_) {
     totals.steered += target.count.sent;
     totals.arrived += target.count.arrived;

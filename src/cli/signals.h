@@ -1,0 +1,16 @@
+// SIGINT and SIGTERM as a flag that commands look at: the first signal ends a command in good order, a second
+// one ends the process.
+//
+// Thread: [any].
+#pragma once
+
+#include <atomic>
+
+namespace evenkeel::cli {
+
+// From now on the two signals set the flag.
+void catch_signals();
+
+const std::atomic<bool>& interrupted();
+
+}  // namespace evenkeel::cli
