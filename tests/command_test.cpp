@@ -380,6 +380,15 @@ TEST_F(RunCommand, ASignalEndsARunWithItsRecordsWrittenAndItsReport) {
   }
 }
 
+TEST_F(RunCommand, ASignalEndsARunThatStillWaitsForTheFirstByteOfItsInput) {
+  PipedRun run({EVENKEEL_BINARY, "run", "--input", "-"});
+  // Until the handler is installed the signal ends the process by itself: that is the end asked for, too.
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  run.signal(SIGINT);
+  const int status = run.wait();
+  EXPECT_TRUE(WIFSIGNALED(status) || WEXITSTATUS(status) == 1);
+}
+
 // As `| head -1` has it: silently by SIGPIPE, as other tools do, or with a clear line; never a crash.
 TEST_F(RunCommand, AReaderThatLeavesEndsTheRunWithoutHarm) {
   const std::string command = std::string("( ") + EVENKEEL_BINARY +

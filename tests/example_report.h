@@ -61,8 +61,12 @@ inline observe::RunReport example_report(const ExampleOptions& options) {
   observe::RunReport report;
   report.version = "0.1.0";
   report.started_at = "2026-01-02T03:04:05Z";
-  report.options = {options.workers, options.buckets, "toeplitz-symmetric",
-                    "index",         100'000'000,     options.seed};
+  report.options.workers = options.workers;
+  report.options.buckets = options.buckets;
+  report.options.hash = "toeplitz";
+  report.options.policy = "index";
+  report.options.interval_ns = 100'000'000;
+  report.options.seed = options.seed;
   observe::BalanceReport& balance = report.balance;
   balance.bucket_loads.assign(options.buckets, 0);
   for (std::uint32_t bucket = 0; bucket < options.buckets; ++bucket) {
@@ -86,13 +90,17 @@ inline observe::RunReport example_report(const ExampleOptions& options) {
     }
     for (std::size_t bucket = 0; bucket < loads.size(); ++bucket)
       balance.bucket_loads[bucket] += loads[bucket];
+    const std::vector<ProcessorId> owners = balance.bucket_owners;
+    std::vector<double> rates = loads;
+    for (double& rate : rates) rate /= kIntervalSeconds;
     const std::uint64_t moves = interval == 0 ? 0 : level(loads, balance.bucket_owners, options.workers, 64);
     balance.moves += moves;
     balance.rebalances += moves > 0 ? 1 : 0;
     balance.history.add(observe::measure({.start_seconds = interval * kIntervalSeconds,
                                           .end_seconds = (interval + 1) * kIntervalSeconds,
                                           .busy_fraction = busy,
-                                          .bucket_loads = loads,
+                                          .bucket_loads = rates,
+                                          .owners = owners,
                                           .initial_owners = balance.initial_owners,
                                           .moves = moves}));
   }

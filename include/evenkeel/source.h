@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "evenkeel/packet.h"
 #include "evenkeel/result.h"
@@ -48,8 +49,17 @@ struct SourceStatistics {
   std::uint64_t bytes = 0;     // wire bytes of these
   std::uint64_t dropped_before =
       0;  // lost before the source saw them (kernel ring full, interface), where it knows
-  std::uint64_t bytes_read = 0;              // of the input, for progress
-  std::optional<std::uint64_t> bytes_total;  // of the input, where known
+  std::uint64_t bytes_read = 0;                // of the input, for progress
+  std::optional<std::uint64_t> bytes_total;    // of the input, where known
+  std::optional<std::uint64_t> packets_total;  // that it will hand out, where it counts in these
+};
+
+// One input of a source that may join several.
+struct InputStatistics {
+  std::string name;
+  std::uint64_t packets = 0;   // handed out
+  std::uint64_t bytes = 0;     // wire bytes of these
+  std::optional<Error> error;  // what ended it early
 };
 
 // Thread: all calls come from the one dispatcher that owns the source, but for statistics(), which the
@@ -72,6 +82,14 @@ class Source {
 
   // For people: "capture.pcap", "generator:campus".
   virtual std::string name() const = 0;
+
+  // Its inputs, in the order of Packet::source: itself, or those that it joins. When it has ended.
+  virtual std::vector<InputStatistics> inputs() const;
 };
+
+inline std::vector<InputStatistics> Source::inputs() const {
+  const SourceStatistics own = statistics();
+  return {{name(), own.received, own.bytes, error()}};
+}
 
 }  // namespace evenkeel

@@ -61,8 +61,8 @@ struct RunArguments {
 };
 
 // The default input: built-in traffic, as much as takes a few seconds.
-constexpr const char* kEndlessInput = "generator:campus";
-constexpr const char* kDefaultInput = "generator:campus,packets=10000000";
+constexpr const char* kEndlessInput = "generator:backup";
+constexpr const char* kDefaultInput = "generator:backup,packets=20000000";
 
 // Checks on the text of an option, which CLI11 does before it converts.
 template <typename Integer>

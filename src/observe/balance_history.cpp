@@ -81,16 +81,17 @@ BalanceSample measure(const BalanceInterval& interval) {
   sample.end_seconds = interval.end_seconds;
   sample.moves = interval.moves;
   sample.busy_fraction.assign(interval.busy_fraction.begin(), interval.busy_fraction.end());
-  sample.static_busy_fraction =
-      loads_by_owner(interval.bucket_loads, interval.initial_owners, interval.busy_fraction.size());
-  for (std::size_t i = 0; i < interval.capacity.size(); ++i)
-    sample.static_busy_fraction[i] /= interval.capacity[i];
+  sample.static_busy_fraction = sample.busy_fraction;
+  const std::size_t workers = sample.busy_fraction.size();
+  const auto as_it_was = loads_by_owner(interval.bucket_loads, interval.owners, workers);
+  const auto as_static = loads_by_owner(interval.bucket_loads, interval.initial_owners, workers);
+  for (std::size_t i = 0; i < workers; ++i) {
+    const double capacity = interval.capacity.empty() ? 1 : interval.capacity[i];
+    double& fraction = sample.static_busy_fraction[i];
+    fraction = std::max(0.0, fraction + (as_static[i] - as_it_was[i]) / capacity);
+  }
   sample.max_over_mean = max_over_mean(sample.busy_fraction, interval.capacity);
   sample.static_max_over_mean = max_over_mean(sample.static_busy_fraction, interval.capacity);
-  const double bucket_total = weighted_sum(sample.static_busy_fraction, interval.capacity);
-  const double scale =
-      bucket_total > 0 ? weighted_sum(sample.busy_fraction, interval.capacity) / bucket_total : 0;
-  for (double& fraction : sample.static_busy_fraction) fraction *= scale;
   return sample;
 }
 

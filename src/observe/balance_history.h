@@ -39,7 +39,8 @@ struct BalanceInterval {
   double start_seconds = 0;
   double end_seconds = 0;
   std::span<const double> busy_fraction;        // of each worker, measured
-  std::span<const double> bucket_loads;         // measured cost of each bucket in the interval, in seconds
+  std::span<const double> bucket_loads;         // measured cost of each bucket: seconds of work a second
+  std::span<const ProcessorId> owners;          // of each bucket, in the interval
   std::span<const ProcessorId> initial_owners;  // of each bucket: where static hashing keeps it
   std::uint64_t moves = 0;
   // Of each worker, relative; empty: all equal. Bucket loads are in seconds of a worker of capacity 1.
@@ -54,9 +55,9 @@ double max_over_mean(std::span<const double> loads, std::span<const double> capa
 std::vector<double> loads_by_owner(std::span<const double> bucket_loads, std::span<const ProcessorId> owners,
                                    std::size_t workers);
 
-// The sample of an interval. The static busy fractions are the bucket loads at their initial owners, scaled
-// so that both pictures hold the same total work: a worker's busy time also has shares (polling, rings) that
-// belong to no bucket.
+// The sample of an interval. The static busy fractions are the measured ones with the load of each moved
+// bucket put back to where it started. Both pictures so hold the same total work, also that which belongs to
+// no bucket (polling, rings), and are the same where nothing moved.
 BalanceSample measure(const BalanceInterval& interval);
 
 class BalanceHistory {

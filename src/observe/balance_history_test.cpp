@@ -34,19 +34,37 @@ TEST(MaxOverMean, IsTheNumberOfWorkersWhereOneDoesAll) {
 
 TEST(Measure, GivesStaticHashingTheSameTotalWork) {
   const std::array<double, 4> bucket_loads{0.3, 0.1, 0.1, 0.1};
-  const std::array owners{ProcessorId(0), ProcessorId(1), ProcessorId(0), ProcessorId(1)};
-  const std::array<double, 2> busy{0.4, 0.4};
+  const std::array initial{ProcessorId(0), ProcessorId(1), ProcessorId(0), ProcessorId(1)};
+  const std::array now{ProcessorId(0), ProcessorId(1), ProcessorId(1), ProcessorId(1)};
+  const std::array<double, 2> busy{0.4, 0.4};  // of worker 0, 0.1 belongs to no bucket
   const BalanceSample s = measure({.start_seconds = 1,
                                    .end_seconds = 2,
                                    .busy_fraction = busy,
                                    .bucket_loads = bucket_loads,
-                                   .initial_owners = owners,
+                                   .owners = now,
+                                   .initial_owners = initial,
                                    .moves = 3});
   EXPECT_DOUBLE_EQ(s.max_over_mean, 1);
-  EXPECT_DOUBLE_EQ(s.static_max_over_mean, 4.0 / 3);
+  EXPECT_DOUBLE_EQ(s.static_max_over_mean, 0.5 / 0.4);
   EXPECT_DOUBLE_EQ(s.static_busy_fraction[0] + s.static_busy_fraction[1], 0.8);
-  EXPECT_DOUBLE_EQ(s.static_busy_fraction[0], 0.8 * 4 / 6);
+  EXPECT_DOUBLE_EQ(s.static_busy_fraction[0], 0.5);
   EXPECT_EQ(s.moves, 3u);
+}
+
+TEST(BalanceHistory, WhereNothingMovedTheRunIsTheStaticOne) {
+  const std::array<double, 2> bucket_loads{0.3, 0.1};
+  const std::array owners{ProcessorId(0), ProcessorId(1)};
+  const std::array<double, 2> busy{0.5, 0.45};
+  const std::array<double, 2> capacity{1, 0.5};
+  const BalanceSample s = measure({.start_seconds = 0,
+                                   .end_seconds = 1,
+                                   .busy_fraction = busy,
+                                   .bucket_loads = bucket_loads,
+                                   .owners = owners,
+                                   .initial_owners = owners,
+                                   .capacity = capacity});
+  EXPECT_EQ(s.static_busy_fraction, s.busy_fraction);
+  EXPECT_EQ(s.static_max_over_mean, s.max_over_mean);
 }
 
 TEST(BalanceHistory, AnIntervalOfNoLengthLosesNoMoves) {

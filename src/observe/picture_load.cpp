@@ -187,6 +187,7 @@ std::vector<BalanceSample> drawn_samples(const RunReport& report) {
                    .end_seconds = std::max(report.elapsed_seconds, 1e-6),
                    .busy_fraction = busy,
                    .bucket_loads = report.balance.bucket_loads,
+                   .owners = report.balance.bucket_owners,
                    .initial_owners = report.balance.initial_owners,
                    .moves = report.balance.moves})};
 }

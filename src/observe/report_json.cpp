@@ -40,9 +40,15 @@ Json options_json(const RunReport::Options& options) {
   return {{"workers", options.workers},
           {"buckets", options.buckets},
           {"hash", options.hash},
+          {"hash_key", options.hash_key.empty() ? "symmetric" : options.hash_key},
           {"policy", options.policy},
           {"interval_seconds", seconds(static_cast<double>(options.interval_ns) / 1e9)},
-          {"seed", options.seed}};
+          {"seed", options.seed},
+          {"tunnel", options.inner_tunnel ? "inner" : "outer"},
+          {"idle_timeout_seconds", seconds(static_cast<double>(options.idle_timeout_ns) / 1e9)},
+          {"active_timeout_seconds", seconds(static_cast<double>(options.active_timeout_ns) / 1e9)},
+          {"connections_max", options.connections_max},
+          {"speed", options.speed ? Json(*options.speed) : Json()}};
 }
 
 Json inputs_json(const std::vector<InputReport>& inputs) {

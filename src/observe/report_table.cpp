@@ -104,7 +104,9 @@ void add_packets(const RunReport& report, Table& table) {
 void add_connections(const RunReport& report, Table& table) {
   const ConnectionCounts& connections = report.connections;
   add_count(table, "connections", connections.opened,
-            report.records > 0 ? fmt::format("in {} flow records", count_text(report.records)) : "");
+            report.records > 0 ? fmt::format("in {} flow {}", count_text(report.records),
+                                             report.records == 1 ? "record" : "records")
+                               : "");
   add_count(table, "  closed", connections.closed, "");
   add_count(table, "  expired", connections.expired, "");
   add_count(table, "  evicted", connections.evicted, "");
@@ -168,9 +170,10 @@ void add_workers(const RunReport& report, Table& table) {
 
 void add_balance(const RunReport& report, Table& table) {
   const BalanceReport& balance = report.balance;
-  table.line(fmt::format("{:<16}{:>16}  with static hashing", "max/mean load",
-                         ratio_text(balance.static_max_over_mean)));
-  table.line(fmt::format("{:<16}{:>16}  in this run", "", ratio_text(balance.max_over_mean)));
+  const auto ratio = [&](double value) { return report.packets.processed > 0 ? ratio_text(value) : "-"; };
+  table.line(
+      fmt::format("{:<16}{:>16}  with static hashing", "max/mean load", ratio(balance.static_max_over_mean)));
+  table.line(fmt::format("{:<16}{:>16}  in this run", "", ratio(balance.max_over_mean)));
   add_count(table, "bucket moves", balance.moves,
             fmt::format("in {} {}", count_text(balance.rebalances),
                         balance.rebalances == 1 ? "rebalance" : "rebalances"));

@@ -104,9 +104,15 @@ struct RunReport {
     std::uint32_t workers = 1;
     std::uint32_t buckets = 1;
     std::string hash;
+    std::string hash_key;  // as given; empty: the default
     std::string policy;
     std::int64_t interval_ns = 0;
     std::uint64_t seed = 0;
+    bool inner_tunnel = false;
+    std::int64_t idle_timeout_ns = 0;
+    std::int64_t active_timeout_ns = 0;
+    std::uint32_t connections_max = 0;
+    std::optional<double> speed;  // of replay; nothing: as fast as it goes
   } options;
   std::vector<InputReport> inputs;
   double elapsed_seconds = 0;

@@ -73,6 +73,7 @@ class BalanceRecorder {
                                    .end_seconds = end_seconds,
                                    .busy_fraction = round.snapshot.usage,
                                    .bucket_loads = round.snapshot.bucket_load,
+                                   .owners = round.snapshot.owner,
                                    .initial_owners = initial_owners_,
                                    .moves = round.moves.size(),
                                    .capacity = round.snapshot.capacity}));
@@ -147,7 +148,7 @@ class Run {
   std::vector<ProcessorId> initial_owners_;  // by bucket
   std::vector<std::uint64_t> waiting_, thread_ticks_;
   std::string started_at_;
-  std::optional<std::uint64_t> input_bytes_total_;
+  SourceStatistics input_;  // before the first packet: its totals
   std::int64_t started_ns_ = 0;
   std::int64_t elapsed_ns_ = 0;
   std::uint64_t elapsed_ticks_ = 0;
@@ -161,7 +162,7 @@ Result<void> Run::open_source() {
   auto source = source::make_source(options_.inputs, source_options);
   if (!source) return source.error();
   source_ = std::move(*source);
-  input_bytes_total_ = source_->statistics().bytes_total;
+  input_ = source_->statistics();
   return {};
 }
 
@@ -294,10 +295,12 @@ void Run::tell_progress() const {
   state.elapsed_seconds =
       static_cast<double>(base::monotonic_nanoseconds() - started_ns_) * kSecondsPerNanosecond;
   state.packets = sum(engine_->dispatcher_meters(), [](const auto& m) { return m.received.read(); });
-  if (input_bytes_total_ && *input_bytes_total_ > 0) {
+  if (input_.bytes_total.value_or(0) > 0) {
     const std::uint64_t read =
         sum(engine_->dispatcher_meters(), [](const auto& m) { return m.bytes_read.read(); });
-    state.done_fraction = static_cast<double>(read) / static_cast<double>(*input_bytes_total_);
+    state.done_fraction = static_cast<double>(read) / static_cast<double>(*input_.bytes_total);
+  } else if (input_.packets_total.value_or(0) > 0) {
+    state.done_fraction = static_cast<double>(state.packets) / static_cast<double>(*input_.packets_total);
   }
   hooks_.progress(state);
 }
@@ -309,9 +312,15 @@ observe::RunReport Run::report() const {
   report.options = {.workers = options_.workers,
                     .buckets = options_.buckets,
                     .hash = options_.hash,
+                    .hash_key = options_.hash_key,
                     .policy = options_.policy,
                     .interval_ns = options_.interval_ns,
-                    .seed = options_.seed};
+                    .seed = options_.seed,
+                    .inner_tunnel = options_.inner_tunnel,
+                    .idle_timeout_ns = options_.idle_timeout_ns,
+                    .active_timeout_ns = options_.active_timeout_ns,
+                    .connections_max = options_.connections_max,
+                    .speed = options_.speed};
   report.elapsed_seconds = static_cast<double>(elapsed_ns_) * kSecondsPerNanosecond;
   report.interrupted = hooks_.interrupted.load(std::memory_order_relaxed);
   report_inputs(report);
@@ -320,7 +329,7 @@ observe::RunReport Run::report() const {
       static_cast<double>(report.packets.received) / std::max(report.elapsed_seconds, kSecondsPerNanosecond);
   report_connections(report.connections);
   report_workers(report);
-  recorder_->report(report.balance, report.elapsed_seconds);
+  if (report.packets.processed > 0) recorder_->report(report.balance, report.elapsed_seconds);
   report.balance.rebalances = loop_->counts().rebalances;
   report.balance.moves = loop_->counts().moves;
   report.balance.bucket_owners.assign(actuator_->owners().begin(), actuator_->owners().end());
@@ -336,13 +345,12 @@ observe::RunReport Run::report() const {
 }
 
 void Run::report_inputs(observe::RunReport& report) const {
-  const SourceStatistics statistics = source_->statistics();
-  observe::InputReport input;
-  input.name = source_->name();
-  input.packets = statistics.received;
-  input.bytes = statistics.bytes;
-  if (auto error = source_->error()) input.error = error->message;
-  report.inputs.push_back(std::move(input));
+  for (const InputStatistics& input : source_->inputs()) {
+    report.inputs.push_back({.name = input.name,
+                             .packets = input.packets,
+                             .bytes = input.bytes,
+                             .error = input.error ? input.error->message : ""});
+  }
 }
 
 void Run::report_packets(observe::PacketCounts& packets) const {

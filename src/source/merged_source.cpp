@@ -53,9 +53,10 @@ std::size_t MergedSource::take_run(const Next& next, std::span<Packet*> out) {
          input.packets[input.begin]->time_ns <= next.until_ns) {
     Packet* const packet = input.packets[input.begin++];
     packet->sequence = received_++;
-    bytes_ += packet->wire_length;
+    input.merged_bytes += packet->wire_length;
     out[taken++] = packet;
   }
+  input.merged += taken;
   return taken;
 }
 
@@ -80,16 +81,19 @@ bool MergedSource::can_wait() const {
 SourceStatistics MergedSource::statistics() const {
   SourceStatistics sum;
   sum.bytes_total = 0;
+  sum.packets_total = 0;
   for (const Input& input : inputs_) {
     const SourceStatistics one = input.source->statistics();
     sum.dropped_before += one.dropped_before;
     sum.bytes_read += one.bytes_read;
     if (!one.bytes_total) sum.bytes_total.reset();
     if (sum.bytes_total) *sum.bytes_total += *one.bytes_total;
+    if (!one.packets_total) sum.packets_total.reset();
+    if (sum.packets_total) *sum.packets_total += *one.packets_total;
+    // Not what the inputs counted: some of that waits here.
+    sum.received += input.merged;
+    sum.bytes += input.merged_bytes;
   }
-  // Not what the inputs counted: some of that waits here.
-  sum.received = received_;
-  sum.bytes = bytes_;
   return sum;
 }
 
@@ -114,6 +118,14 @@ std::string MergedSource::name() const {
     names += input.source->name();
   }
   return names;
+}
+
+std::vector<InputStatistics> MergedSource::inputs() const {
+  std::vector<InputStatistics> all;
+  for (const Input& input : inputs_) {
+    all.push_back({input.source->name(), input.merged, input.merged_bytes, input.source->error()});
+  }
+  return all;
 }
 
 }  // namespace evenkeel::source

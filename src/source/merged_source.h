@@ -29,6 +29,7 @@ class MergedSource final : public Source {
   SourceStatistics statistics() const override;
   std::optional<Error> error() const override;
   std::string name() const override;
+  std::vector<InputStatistics> inputs() const override;
 
  private:
   struct Input {
@@ -37,6 +38,8 @@ class MergedSource final : public Source {
     std::size_t begin = 0;
     std::size_t end = 0;
     bool ended = false;
+    std::uint64_t merged = 0;  // packets handed on
+    std::uint64_t merged_bytes = 0;
 
     bool waiting() const { return begin == end && !ended; }
     Packet* head() const { return begin < end ? packets[begin] : nullptr; }
@@ -54,8 +57,7 @@ class MergedSource final : public Source {
   std::size_t take_run(const Next& next, std::span<Packet*> out);
 
   std::vector<Input> inputs_;
-  std::uint64_t received_ = 0;
-  std::uint64_t bytes_ = 0;
+  std::uint64_t received_ = 0;  // packets handed on, of all inputs
 };
 
 }  // namespace evenkeel::source

@@ -63,6 +63,21 @@ TEST(MergedSource, MergesByTimeAndKeepsTheOrderOfInputsAtTheSameTime) {
   EXPECT_EQ(source->statistics().bytes, 800u);
 }
 
+TEST(MergedSource, CountsWhatCameFromEachInput) {
+  Files files;
+  files.add({1, 3, 3, 9});
+  files.add({0, 3, 4}, 1);
+  const auto source = files.open();
+  drain(*source, 2);
+  const std::vector<InputStatistics> inputs = source->inputs();
+  ASSERT_EQ(inputs.size(), 2u);
+  EXPECT_EQ(inputs[0].packets, 4u);
+  EXPECT_EQ(inputs[0].bytes, 400u);
+  EXPECT_FALSE(inputs[0].error);
+  EXPECT_EQ(inputs[1].packets, 2u);
+  EXPECT_TRUE(inputs[1].error);
+}
+
 TEST(MergedSource, KeepsAnInputInItsOwnOrderWhereItsTimesRunBack) {
   Files files;
   files.add({5, 1, 7, 2});

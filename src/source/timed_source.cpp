@@ -1,5 +1,6 @@
 #include "source/timed_source.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -13,7 +14,7 @@ bool is_end(ReceiveStatus status) { return status == ReceiveStatus::kEnd || stat
 }  // namespace
 
 LimitedSource::LimitedSource(std::unique_ptr<Source> input, std::int64_t duration_ns)
-    : input_(std::move(input)), duration_ns_(duration_ns) {}
+    : input_(std::move(input)), duration_ns_(duration_ns), given_back_(input_->inputs().size()) {}
 
 ReceiveStatus LimitedSource::receive(std::span<Packet*> out, std::size_t& count) {
   count = 0;
@@ -25,8 +26,9 @@ ReceiveStatus LimitedSource::receive(std::span<Packet*> out, std::size_t& count)
   if (count == received) return status;
   ended_ = true;
   for (std::size_t i = count; i < received; ++i) {
-    ++given_back_;
-    given_back_bytes_ += out[i]->wire_length;
+    Count& count_of_input = given_back_[std::min<std::size_t>(out[i]->source, given_back_.size() - 1)];
+    ++count_of_input.packets;
+    count_of_input.bytes += out[i]->wire_length;
     out[i]->block->release(1);
   }
   return ReceiveStatus::kEnd;
@@ -34,9 +36,22 @@ ReceiveStatus LimitedSource::receive(std::span<Packet*> out, std::size_t& count)
 
 SourceStatistics LimitedSource::statistics() const {
   SourceStatistics statistics = input_->statistics();
-  statistics.received -= given_back_;
-  statistics.bytes -= given_back_bytes_;
+  for (const Count& count : given_back_) {
+    statistics.received -= count.packets;
+    statistics.bytes -= count.bytes;
+  }
+  statistics.packets_total.reset();  // the limit may come first
   return statistics;
+}
+
+std::vector<InputStatistics> LimitedSource::inputs() const {
+  std::vector<InputStatistics> inputs = input_->inputs();
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    inputs[i].packets -= given_back_[i].packets;
+    inputs[i].bytes -= given_back_[i].bytes;
+    if (ended_) inputs[i].error.reset();
+  }
+  return inputs;
 }
 
 PacedSource::PacedSource(std::unique_ptr<Source> input, double speed, Clock clock)
@@ -73,6 +88,19 @@ SourceStatistics PacedSource::statistics() const {
   statistics.received = received_;
   statistics.bytes = bytes_;
   return statistics;
+}
+
+std::vector<InputStatistics> PacedSource::inputs() const {
+  std::vector<InputStatistics> inputs = input_->inputs();
+  for (std::size_t i = begin_; i < end_; ++i) {
+    InputStatistics& input = inputs[std::min<std::size_t>(packets_[i]->source, inputs.size() - 1)];
+    --input.packets;
+    input.bytes -= packets_[i]->wire_length;
+  }
+  if (begin_ != end_) {
+    for (InputStatistics& input : inputs) input.error.reset();
+  }
+  return inputs;
 }
 
 // Told only when all packets before it have been released.

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "evenkeel/source.h"
 
@@ -25,14 +26,18 @@ class LimitedSource final : public Source {
   // What happens behind the end that was set is of no interest.
   std::optional<Error> error() const override { return ended_ ? std::nullopt : input_->error(); }
   std::string name() const override { return input_->name(); }
+  std::vector<InputStatistics> inputs() const override;
 
  private:
   std::unique_ptr<Source> input_;
   std::int64_t duration_ns_;
   std::optional<std::int64_t> start_ns_;
   bool ended_ = false;
-  std::uint64_t given_back_ = 0;
-  std::uint64_t given_back_bytes_ = 0;
+  struct Count {
+    std::uint64_t packets = 0;
+    std::uint64_t bytes = 0;
+  };
+  std::vector<Count> given_back_;  // by input
 };
 
 // Releases packets in real time, `speed` times as fast as they came: the first one at once, each other one
@@ -51,6 +56,7 @@ class PacedSource final : public Source {
   SourceStatistics statistics() const override;
   std::optional<Error> error() const override;
   std::string name() const override { return input_->name(); }
+  std::vector<InputStatistics> inputs() const override;
 
  private:
   // The two clocks at the first packet.

@@ -116,7 +116,7 @@ TEST(MakeSource, RefusesWhatItCannotBeInOneLine) {
   refused({"pcap:"}, ErrorKind::kUsage, "names no input");
   refused({"-", "pcap:-"}, ErrorKind::kUsage, "one input only");
   refused({"generator:nothing"}, ErrorKind::kUsage,
-          "there are mice, elephants, campus, websearch, syn-flood, drift");
+          "there are mice, elephants, backup, campus, websearch, syn-flood, drift");
   refused({"/nonexistent"}, ErrorKind::kRuntime, "cannot open /nonexistent: No such file or directory");
 }
 

@@ -53,6 +53,7 @@ GeneratorSource::GeneratorSource(const Profile& profile, const GeneratorOptions&
       begin_connection(conversations_[group.first_connection + i], *group.shape);
     }
   }
+  statistics_.packets_total = options_.packets;
   for (Turn& turn : turns_) turn = choose_turn();
   next_turn();
 }

@@ -43,6 +43,14 @@ constexpr GroupShape kElephantsGroups[] = {
      .zipf = 1},
     {.connection_share = 1, .packet_share = 0.2, .sizes = SizeDistribution(kDataMiningSmall)}};
 
+constexpr GroupShape kBackupGroups[] = {
+    {.connection_share = 0,
+     .packet_share = 0.9,
+     .sizes = SizeDistribution(kDataMiningLarge),
+     .train_packets = 16,
+     .parts = 8},
+    {.connection_share = 1, .packet_share = 0.1, .sizes = SizeDistribution(kAccess), .train_packets = 2}};
+
 // A tenth of the connections carries nine tenths of the traffic: Fang and Peterson, "Inter-AS traffic
 // patterns and their implications", GLOBECOM 1999 (the top 9 % of flows between networks: 86.7 % of the
 // packets); the heaviest by Zipf's law.
@@ -99,6 +107,13 @@ constexpr std::array kProfiles{
             .connections = 20'000,
             .ipv6_share = 0.2,
             .groups = kElephantsGroups},
+    Profile{.name = "backup",
+            .summary = "eight bulk transfers, all equally fast, hold nine tenths of the packets",
+            .connections = 5'000,
+            .udp_share = 0.2,
+            .ipv6_share = 0.2,
+            .upload_share = 1,
+            .groups = kBackupGroups},
     Profile{.name = "campus",
             .summary = "Internet access of many people: a tenth of the connections carries nine tenths",
             .connections = 50'000,

@@ -66,7 +66,9 @@ ByteInput::~ByteInput() {
 Result<std::span<const std::uint8_t>> ByteInput::peek_head(std::size_t bytes) {
   CHECK(bytes <= kHeadBytesMax && bytes_read_ == 0);
   while (head_end_ < bytes) {
-    const std::ptrdiff_t got = read_whole_call(descriptor_, head_.data() + head_end_, bytes - head_end_);
+    // Not called again after a signal: nothing has been read yet that would have to be brought to an end.
+    const std::ptrdiff_t got = ::read(descriptor_, head_.data() + head_end_, bytes - head_end_);
+    if (got < 0 && errno == EINTR) return runtime_error(name_ + ": interrupted before its first packet");
     if (got < 0) return cannot("read", name_, errno);
     if (got == 0) break;
     head_end_ += static_cast<std::size_t>(got);
