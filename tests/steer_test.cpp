@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -16,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/running.h"
 #include "tests/two_hosts.h"
 
 namespace evenkeel::tests {
@@ -23,54 +23,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using nlohmann::json;
-
-// What a command printed, and its exit code.
-struct Ended {
-  int code = -1;
-  std::string output;
-
-  // The last JSON line whose "event" is `event`.
-  json event(const std::string& event) const {
-    json found;
-    for (std::size_t begin = 0; begin < output.size();) {
-      const std::size_t end = std::min(output.find('\n', begin), output.size());
-      const json line = json::parse(output.substr(begin, end - begin), nullptr, false);
-      if (line.is_object() && line.value("event", "") == event) found = line;
-      begin = end + 1;
-    }
-    return found;
-  }
-};
-
-// A shell command that runs beside the test.
-class Running {
- public:
-  explicit Running(const std::string& command) : pipe_(popen(("exec " + command + " 2>&1").c_str(), "r")) {}
-  Ended wait() {
-    Ended ended;
-    char piece[4096];
-    for (std::size_t size = 0; (size = std::fread(piece, 1, sizeof piece, pipe_)) > 0;)
-      ended.output.append(piece, size);
-    const int status = pclose(pipe_);
-    ended.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    return ended;
-  }
-  // Reads up to a line that holds `text`.
-  void wait_for(const std::string& text) {
-    char line[4096];
-    while (std::fgets(line, sizeof line, pipe_) != nullptr) {
-      seen_ += line;
-      if (std::string(line).find(text) != std::string::npos) return;
-    }
-  }
-  const std::string& seen() const { return seen_; }
-
- private:
-  FILE* pipe_;
-  std::string seen_;
-};
-
-Ended run(const std::string& command) { return Running(command).wait(); }
 
 class SteerTest : public testing::Test {
  protected:

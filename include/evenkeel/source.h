@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -76,6 +77,10 @@ class Source {
   virtual bool can_wait() const = 0;
 
   virtual SourceStatistics statistics() const = 0;
+
+  // Packet time up to which nothing more will come, where a source can tell without a packet (a live
+  // interface, by its clock); asked when receive() gave none. Timers then fire though the line is silent.
+  virtual std::int64_t quiet_until_ns() const { return std::numeric_limits<std::int64_t>::min(); }
 
   // What ended the source early (a truncated capture, an interface that went away), or nothing.
   virtual std::optional<Error> error() const { return std::nullopt; }

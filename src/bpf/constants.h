@@ -119,3 +119,15 @@ struct evenkeel_observe_configuration {
 struct evenkeel_toeplitz_tables {
   __u32 words[kTupleBytes][kByteValues];
 };
+
+// Live input: the worker of each bucket, written by the control loop.
+struct evenkeel_bucket_worker {
+  __u64 worker;
+};
+
+struct evenkeel_live_configuration {
+  __u32 bucket_mask;
+  __u32 inner_tunnel;
+  __u32 raw_ip;   // not 0: the interface has no link header
+  __u32 workers;  // of AF_XDP: sockets of one receive queue
+};

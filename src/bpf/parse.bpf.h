@@ -430,6 +430,18 @@ static __always_inline void evenkeel_enter_tunnels(EVENKEEL_CONTEXT* context,
   }
 }
 
+// From the payload `ether_type` at the first byte to its connection.
+static __always_inline int evenkeel_parse_payload(EVENKEEL_CONTEXT* context, struct evenkeel_packet* packet,
+                                                  __u16 ether_type, int inner_tunnel) {
+  __builtin_memset(packet, 0, sizeof(*packet));
+  packet->end = evenkeel_frame_length(context);
+  packet->ether_type = ether_type;
+  int verdict = evenkeel_find_network(context, packet);
+  if (verdict == 0) verdict = evenkeel_read_datagram(context, packet);
+  if (verdict == 0 && inner_tunnel) evenkeel_enter_tunnels(context, packet);
+  return verdict;
+}
+
 // From the first byte of an Ethernet frame to its connection.
 static __always_inline int evenkeel_parse(EVENKEEL_CONTEXT* context, struct evenkeel_packet* packet,
                                           int inner_tunnel) {

@@ -5,6 +5,8 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <bit>
+#include <charconv>
 #include <cstdio>
 #include <filesystem>
 #include <limits>
@@ -15,7 +17,6 @@
 #include "base/output_file.h"
 #include "base/parse_text.h"
 #include "cli/commands.h"
-#include "cli/option_values.h"
 #include "cli/signals.h"
 #include "evenkeel/ids.h"
 #include "observe/page.h"
@@ -49,6 +50,9 @@ struct RunArguments {
   std::string idle_timeout = "60s";
   std::string active_timeout = "300s";
   std::uint32_t connections_max = 1'000'000;
+  std::string filter;
+  std::uint32_t snap_length = 512;
+  std::string xdp_mode = "tap";
   std::string speed = "max";
   std::string duration;
   std::string flows;
@@ -63,19 +67,52 @@ struct RunArguments {
 constexpr const char* kEndlessInput = "generator:backup";
 constexpr const char* kDefaultInput = "generator:backup,packets=20000000";
 
+// Checks on the text of an option, which CLI11 does before it converts.
+template <typename Integer>
+CLI::Validator whole_number() {
+  return {[](std::string& text) -> std::string {
+            Integer value;
+            const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+            if (error == std::errc() && end == text.data() + text.size()) return "";
+            return fmt::format("takes a whole number up to {}, not '{}'", std::numeric_limits<Integer>::max(),
+                               text);
+          },
+          ""};
+}
+
+CLI::Validator output_path() {
+  return {[](std::string& text) -> std::string {
+            return text.empty() ? "takes a path, or - for standard output, not ''" : "";
+          },
+          ""};
+}
+
 void add_options(CLI::App& command, RunArguments& arguments) {
   command
       .add_option("-i,--input", arguments.inputs,
                   fmt::format("where packets come from: {}; several are merged by time", source::kSpecHelp))
       ->default_str(kDefaultInput)
       ->type_name("SPEC");
+  command
+      .add_option("--filter", arguments.filter,
+                  "take only packets that match, as in 'tcp port 443' (pcap-filter(7))")
+      ->type_name("EXPRESSION");
+  command.add_option("--snaplen", arguments.snap_length, "bytes kept of each live packet; 0: all")
+      ->capture_default_str()
+      ->check(whole_number<std::uint32_t>())
+      ->type_name("BYTES");
+  command
+      .add_option("--xdp-mode", arguments.xdp_mode,
+                  "of af_xdp: tap leaves packets to the kernel too, consume takes them from it")
+      ->capture_default_str()
+      ->type_name("NAME");
   command.add_option("-w,--workers", arguments.workers, "worker threads")
       ->capture_default_str()
-      ->check(whole_number(1, kProcessorsMax))
+      ->check(whole_number<std::uint32_t>())
       ->type_name("N");
   command.add_option("--buckets", arguments.buckets, "buckets, a power of two from 1 to 65536")
       ->capture_default_str()
-      ->check(power_of_two(kBucketsMax))
+      ->check(whole_number<std::uint32_t>())
       ->type_name("N");
   command.add_option("--hash", arguments.hash, "hash function: toeplitz or crc32c")
       ->capture_default_str()
@@ -90,7 +127,6 @@ void add_options(CLI::App& command, RunArguments& arguments) {
       ->type_name("NAME");
   command.add_option("--interval", arguments.interval, "time between two rebalances")
       ->capture_default_str()
-      ->check(duration())
       ->type_name("DURATION");
   command
       .add_option("--queueing", arguments.queueing,
@@ -101,7 +137,6 @@ void add_options(CLI::App& command, RunArguments& arguments) {
       .add_option("--quantum", arguments.quantum,
                   "processor time that a connection may use at a time while others wait")
       ->capture_default_str()
-      ->check(duration())
       ->type_name("DURATION");
   command
       .add_option("--queueing-rules", arguments.queueing_rules, "weights of connections, as TOML: see docs")
@@ -123,53 +158,72 @@ void add_options(CLI::App& command, RunArguments& arguments) {
       .add_option("--idle-timeout", arguments.idle_timeout,
                   "a connection ends after this long without a packet")
       ->capture_default_str()
-      ->check(duration())
       ->type_name("DURATION");
   command
       .add_option("--active-timeout", arguments.active_timeout,
                   "a longer connection gets a record each such time")
       ->capture_default_str()
-      ->check(duration())
       ->type_name("DURATION");
   command
       .add_option("--connections-max", arguments.connections_max,
                   "connections kept at once; beyond, the longest idle of a few is evicted")
       ->capture_default_str()
-      ->check(whole_number(1, std::numeric_limits<std::uint32_t>::max()))
+      ->check(whole_number<std::uint32_t>())
       ->type_name("N");
   command.add_option("--speed", arguments.speed, "replay at X times the recorded speed, or max")
       ->capture_default_str()
       ->type_name("X|max");
-  command.add_option("--duration", arguments.duration, "end after this much packet time")
-      ->check(duration())
+  command.add_option("--duration", arguments.duration, "end after this much packet time; live: real time")
       ->type_name("DURATION");
   command.add_option("--flows", arguments.flows, "write flow records to FILE, or - for standard output")
-      ->check(path_or_stream("output"))
+      ->check(output_path())
       ->type_name("FILE");
   command.add_option("--format", arguments.format, "of flow records: jsonl or csv")
       ->capture_default_str()
       ->type_name("NAME");
   command.add_option("--report", arguments.report_path, "write the report as JSON to FILE")
-      ->check(path_or_stream("output"))
+      ->check(output_path())
       ->type_name("FILE");
   command
       .add_option("--html", arguments.html_path,
                   "write the report as one page with pictures to FILE; FILE.svg: the picture alone")
-      ->check(path_or_stream("output"))
+      ->check(output_path())
       ->type_name("FILE");
   command.add_flag("--json", arguments.json, "print the report as JSON instead of a table");
   command.add_option("--seed", arguments.seed, "of generated traffic")
       ->capture_default_str()
-      ->check(whole_number(0, std::numeric_limits<std::uint64_t>::max()))
+      ->check(whole_number<std::uint64_t>())
       ->type_name("N");
 }
 
-void read_durations(const RunArguments& arguments, runtime::MeterRunOptions& options) {
-  options.interval_ns = duration_ns(arguments.interval);
-  options.queueing.quantum_ns = duration_ns(arguments.quantum);
-  options.idle_timeout_ns = duration_ns(arguments.idle_timeout);
-  options.active_timeout_ns = duration_ns(arguments.active_timeout);
-  if (!arguments.duration.empty()) options.duration_ns = duration_ns(arguments.duration);
+Result<void> check_counts(const RunArguments& arguments) {
+  if (arguments.workers < 1 || arguments.workers > kProcessorsMax)
+    return usage_error(fmt::format("--workers takes 1 to {}, not {}", kProcessorsMax, arguments.workers));
+  if (!std::has_single_bit(arguments.buckets) || arguments.buckets > kBucketsMax)
+    return usage_error(
+        fmt::format("--buckets takes a power of two from 1 to {}, not {}", kBucketsMax, arguments.buckets));
+  if (arguments.connections_max < 1) return usage_error("--connections-max takes at least 1, not 0");
+  return {};
+}
+
+// Parses a duration option into `nanoseconds`, which may be 0 only where `zero` says so.
+Result<void> read_duration(const char* option, const std::string& text, std::int64_t& nanoseconds) {
+  const auto parsed = base::parse_duration(text);
+  if (!parsed) return usage_error(fmt::format("{}: {}", option, parsed.error().message));
+  if (*parsed == 0) return usage_error(fmt::format("{} must be longer than 0", option));
+  nanoseconds = *parsed;
+  return {};
+}
+
+Result<void> read_durations(const RunArguments& arguments, runtime::MeterRunOptions& options) {
+  if (auto done = read_duration("--interval", arguments.interval, options.interval_ns); !done) return done;
+  if (auto done = read_duration("--idle-timeout", arguments.idle_timeout, options.idle_timeout_ns); !done)
+    return done;
+  if (auto done = read_duration("--active-timeout", arguments.active_timeout, options.active_timeout_ns);
+      !done)
+    return done;
+  if (arguments.duration.empty()) return {};
+  return read_duration("--duration", arguments.duration, options.duration_ns.emplace());
 }
 
 Result<void> read_speed(const std::string& text, std::optional<double>& speed) {
@@ -189,9 +243,6 @@ Result<void> read_pin(const std::string& text, std::optional<std::vector<std::ui
   auto cpus = base::parse_cpu_list(text);
   if (!cpus) return usage_error(fmt::format("--pin: {}, or off, or auto", cpus.error().message));
   pin = *cpus;
-  std::sort(cpus->begin(), cpus->end());
-  if (const auto twice = std::adjacent_find(cpus->begin(), cpus->end()); twice != cpus->end())
-    return usage_error(fmt::format("--pin: CPU {} is named twice in '{}': name each once", *twice, text));
   return {};
 }
 
@@ -201,6 +252,7 @@ Result<void> read_queueing(const RunArguments& arguments, engine::QueueingOption
   if (name == std::end(engine::kDisciplineNames))
     return usage_error(fmt::format("--queueing takes fair, fifo or weighted, not '{}'", arguments.queueing));
   queueing.discipline = static_cast<engine::Discipline>(name - std::begin(engine::kDisciplineNames));
+  if (auto done = read_duration("--quantum", arguments.quantum, queueing.quantum_ns); !done) return done;
   const bool weighted = queueing.discipline == engine::Discipline::kWeighted;
   if (weighted != !arguments.queueing_rules.empty())
     return usage_error("--queueing weighted and --queueing-rules FILE go together");
@@ -217,10 +269,9 @@ Result<void> read_capacity(const RunArguments& arguments, std::vector<double>& c
   for (std::string item; std::getline(list, item, ',');) {
     char* end = nullptr;
     const double value = std::strtod(item.c_str(), &end);
-    if (end == item.c_str() || *end != '\0' || !(value >= kCapacityMin && value <= kCapacityMax))
-      return usage_error(
-          fmt::format("--capacity takes numbers from {} to {}, as in 1,1,0.5, or auto, not '{}'",
-                      kCapacityMin, kCapacityMax, arguments.capacity));
+    if (end == item.c_str() || *end != '\0' || !(value > 0) || value > 1e6)
+      return usage_error(fmt::format("--capacity takes numbers above 0, as in 1,1,0.5, or auto, not '{}'",
+                                     arguments.capacity));
     capacity.push_back(value);
   }
   if (capacity.size() != arguments.workers)
@@ -231,13 +282,19 @@ Result<void> read_capacity(const RunArguments& arguments, std::vector<double>& c
 
 Result<runtime::MeterRunOptions> to_options(const RunArguments& arguments) {
   runtime::MeterRunOptions options;
-  read_durations(arguments, options);
+  if (auto done = check_counts(arguments); !done) return done.error();
+  if (auto done = read_durations(arguments, options); !done) return done.error();
   if (auto done = read_queueing(arguments, options.queueing); !done) return done.error();
   if (auto done = read_speed(arguments.speed, options.speed); !done) return done.error();
   if (auto done = read_pin(arguments.pin, options.pin); !done) return done.error();
   if (auto done = read_capacity(arguments, options.capacity); !done) return done.error();
   if (arguments.tunnel != "outer" && arguments.tunnel != "inner")
     return usage_error(fmt::format("--tunnel takes outer or inner, not '{}'", arguments.tunnel));
+  if (arguments.xdp_mode != "tap" && arguments.xdp_mode != "consume")
+    return usage_error(fmt::format("--xdp-mode takes tap or consume, not '{}'", arguments.xdp_mode));
+  options.xdp_use = arguments.xdp_mode == "tap" ? source::XdpUse::kTap : source::XdpUse::kConsume;
+  options.filter = arguments.filter;
+  options.snap_length = arguments.snap_length;
   const auto format = flow::parse_record_format(arguments.format);
   if (!format) return format.error();
   options.inputs = arguments.inputs;
@@ -333,7 +390,12 @@ int run(const RunArguments& arguments) {
   observe::Progress progress;
   const runtime::MeterRunHooks hooks{
       .interrupted = interrupted(),
-      .progress = [&](const observe::ProgressState& state) { progress.update(state); }};
+      .progress = [&](const observe::ProgressState& state) { progress.update(state); },
+      .tell =
+          [&](const std::string& message) {
+            progress.clear();
+            std::fprintf(stderr, "evenkeel: %s\n", message.c_str());
+          }};
   auto report = runtime::meter_run(*options, hooks);
   progress.clear();
   if (!report) return report_error(report.error());
@@ -346,7 +408,8 @@ int run(const RunArguments& arguments) {
 
 void add_run(CLI::App& app, int& exit_code) {
   auto arguments = std::make_shared<RunArguments>();
-  CLI::App* command = app.add_subcommand("run", "meter packets of captures, or of built-in traffic");
+  CLI::App* command =
+      app.add_subcommand("run", "meter packets of captures, live interfaces, or built-in traffic");
   add_options(*command, *arguments);
   command->callback([arguments, &exit_code] { exit_code = run(*arguments); });
 }

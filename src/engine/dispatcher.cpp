@@ -18,6 +18,10 @@ Dispatcher::Dispatcher(const DispatcherOptions& options, Source& source, const p
       hasher_(hasher),
       board_(board),
       table_(&board.current()),
+      steered_(options.steered),
+      moves_(options.moves),
+      own_owner_(steered_ != nullptr ? table_->owner : std::vector<std::uint16_t>()),
+      owner_(steered_ != nullptr ? own_owner_.data() : table_->owner.data()),
       bucket_mask_(board.buckets() - 1),
       rings_(rings.begin(), rings.end()),
       meters_(meters),
@@ -41,25 +45,55 @@ DispatchStatus Dispatcher::step() {
 // table.
 void Dispatcher::adopt_newest_table() {
   const bucket::TableVersion& newest = board_.current();
-  if (newest.version == table_->version) return;
-  table_ = &newest;
-  for (const bucket::Reassignment& move : newest.reassignments) {
-    stage(move.from, RingItem(RingItem::Mark::kRelease, move.bucket, newest.version));
-    stage(move.to, RingItem(RingItem::Mark::kAcquire, move.bucket, newest.version));
+  if (newest.version == table_->version) {
+    if (leaving_) let_leave();
+    return;
   }
+  table_ = &newest;
+  if (steered_ == nullptr) owner_ = newest.owner.data();
+  for (const bucket::Reassignment& move : newest.reassignments) {
+    if (leaves_home(move)) {
+      leaving_ = true;
+    } else {
+      mark(move);
+    }
+  }
+  if (steered_ != nullptr) moves_->prepare(id_, newest.version);
+  if (leaving_) return let_leave();
   // The marks are staged before any later packet, which is all that adoption promises; a full ring only
   // delays them.
   board_.adopt(id_, newest.version);
+}
+
+void Dispatcher::mark(const bucket::Reassignment& move) {
+  stage(move.from, RingItem(RingItem::Mark::kRelease, move.bucket, table_->version));
+  stage(move.to, RingItem(RingItem::Mark::kAcquire, move.bucket, table_->version));
+  if (steered_ != nullptr) own_owner_[move.bucket.value()] = static_cast<std::uint16_t>(move.to.value());
+}
+
+// Buckets whose packets came to this dispatcher's own worker leave it when the kernel sends none any more,
+// and all that it had sent before are in the rings.
+void Dispatcher::let_leave() {
+  if (!source_ended_) {
+    if (moves_->in_kernel() != table_->version) return;
+    if (!fenced_) steered_->begin_fence();
+    fenced_ = true;
+    if (!steered_->fence_passed()) return;
+  }
+  if (burst_next_ != burst_size_) return;  // received, and not yet in the rings
+  for (const bucket::Reassignment& move : table_->reassignments) {
+    if (leaves_home(move)) mark(move);
+  }
+  leaving_ = fenced_ = false;
+  board_.adopt(id_, table_->version);
 }
 
 DispatchStatus Dispatcher::receive() {
   if (burst_next_ == burst_size_ && !source_ended_) take_burst();
   const bool worked = burst_next_ != burst_size_ || source_ended_;
   if (!dispatch_burst()) return DispatchStatus::kBlocked;
-  if (source_ended_) {
-    fragments_.give_up_all();
-    publish_statistics();
-  }
+  if (source_ended_) fragments_.give_up_all();
+  publish_statistics();
   if (!flush()) return DispatchStatus::kBlocked;
   // Release: everything received up to now_ns_ is in the rings for a worker that reads this.
   handed_over_ns_.store(now_ns_, std::memory_order_release);
@@ -71,9 +105,11 @@ void Dispatcher::take_burst() {
   ReceiveStatus status = ReceiveStatus::kEnd;
   if (!stop_.load(std::memory_order_relaxed)) status = source_.receive(burst_, burst_size_);
   source_ended_ = status == ReceiveStatus::kEnd || status == ReceiveStatus::kError;
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < burst_size_; ++i) bytes += burst_[i]->wire_length;
+  if (burst_size_ == 0) now_ns_ = std::max(now_ns_, source_.quiet_until_ns());
   meters_.received.add(burst_size_);
-  // A full burst tells that there is more to come: what is told meanwhile need not be exact.
-  if (burst_size_ < kBurst || ++bursts_ % kBurstsPerStatistics == 0) publish_statistics();
+  meters_.bytes.add(bytes);
 }
 
 DispatchStatus Dispatcher::end() {
@@ -92,41 +128,24 @@ DispatchStatus Dispatcher::end() {
 
 // Returns false where it must go on later, as the memory for fragments is lent out to workers.
 bool Dispatcher::dispatch_burst() {
-  std::uint64_t bytes = 0;
-  std::int64_t now_ns = now_ns_;
-  std::size_t i = burst_next_;
-  const std::size_t end = burst_size_;
-  for (; i < end; ++i) {
-    if (i + kPrefetchAhead < end) __builtin_prefetch(burst_[i + kPrefetchAhead]->data);
-    Packet& packet = *burst_[i];
-    now_ns = std::max(now_ns, packet.time_ns);
-    packet.now_ns = now_ns;
-    const std::uint32_t wire_length = packet.wire_length;  // before it may be released
-    if (packet::parse_plain(packet, parse_options_)) [[likely]] {
+  for (; burst_next_ < burst_size_; ++burst_next_) {
+    if (burst_next_ + kPrefetchAhead < burst_size_)
+      __builtin_prefetch(burst_[burst_next_ + kPrefetchAhead]->data);
+    Packet& packet = *burst_[burst_next_];
+    now_ns_ = std::max(now_ns_, packet.time_ns);
+    packet.now_ns = now_ns_;
+    const packet::ParseResult parsed = packet::parse(packet, parse_options_);
+    if (!parsed.connection()) {
+      meters_.by_parse_reason[static_cast<std::size_t>(parsed.reason)].increment();
+      packet.block->release(1);
+    } else if (parsed.fragments_count == 0) {
       ready_[ready_size_++] = &packet;
-    } else if (!dispatch_other(packet)) {
+    } else if (!dispatch_fragment(packet, parsed)) {
       break;
     }
-    bytes += wire_length;
   }
-  burst_next_ = i;
-  now_ns_ = now_ns;
-  meters_.bytes.add(bytes);
   hand_over();
-  return i == end;
-}
-
-// Any other packet than a plain one.
-bool Dispatcher::dispatch_other(Packet& packet) {
-  const packet::ParseResult parsed = packet::parse_carefully(packet, parse_options_);
-  if (!parsed.connection()) {
-    meters_.by_parse_reason[static_cast<std::size_t>(parsed.reason)].increment();
-    packet.block->release(1);
-    return true;
-  }
-  if (parsed.fragments_count != 0) return dispatch_fragment(packet, parsed);
-  ready_[ready_size_++] = &packet;
-  return true;
+  return burst_next_ == burst_size_;
 }
 
 bool Dispatcher::dispatch_fragment(Packet& packet, const packet::ParseResult& parsed) {
@@ -158,7 +177,7 @@ void Dispatcher::hand_over() {
   const std::span<Packet* const> packets(ready_.data(), ready_size_);
   ready_size_ = 0;
   hasher_.hash(packets);
-  const std::uint16_t* const owner = table_->owner.data();
+  const std::uint16_t* const owner = owner_;
   std::array<std::uint16_t, kBurst> lanes_used;
   std::size_t lanes_used_size = 0;
   for (Packet* packet : packets) {
@@ -210,7 +229,7 @@ void Dispatcher::drop_staged_packets(std::vector<RingItem>& items) {
 void Dispatcher::publish_statistics() {
   const SourceStatistics statistics = source_.statistics();
   meters_.bytes_read.set(statistics.bytes_read);
-  meters_.dropped_before.set(statistics.dropped_before);
+  meters_.dropped[static_cast<std::size_t>(meter::DropReason::kKernel)].set(statistics.dropped_before);
   meters_.dropped[static_cast<std::size_t>(meter::DropReason::kFragmentOrphan)].set(
       fragments_.statistics().orphans);
 }

@@ -15,10 +15,12 @@
 #include <span>
 #include <vector>
 
+#include "bucket/steered_moves.h"
 #include "bucket/table.h"
 #include "engine/batch.h"
 #include "engine/ring.h"
 #include "engine/ring_item.h"
+#include "engine/steered_source.h"
 #include "evenkeel/source.h"
 #include "meter/meters.h"
 #include "packet/fragments.h"
@@ -34,6 +36,10 @@ struct DispatcherOptions {
   packet::ParseOptions parse;
   packet::FragmentLimits fragments;
   std::uint64_t fragment_seed = 0;
+  // Set for a source to which the kernel sends the packets of one worker, the one with this dispatcher's
+  // number; both or neither.
+  SteeredSource* steered = nullptr;
+  bucket::SteeredMoves* moves = nullptr;
 };
 
 // Written by one dispatcher [dispatcher].
@@ -42,8 +48,7 @@ struct alignas(base::kCacheLine) DispatcherMeters {
   meter::Counter bytes;                                          // on the wire
   std::array<meter::Counter, packet::kReasons> by_parse_reason;  // malformed and unclassified packets
   meter::DropCounters dropped;
-  meter::Counter bytes_read;      // of the source's input
-  meter::Counter dropped_before;  // by the kernel or the interface, as the source says
+  meter::Counter bytes_read;  // of the source's input
 };
 
 enum class DispatchStatus : std::uint8_t {
@@ -76,15 +81,17 @@ class Dispatcher {
 
  private:
   static constexpr std::size_t kPrefetchAhead = 4;
-  // Full bursts between two looks at what the source counts: 2,048 packets, well below a millisecond.
-  static constexpr std::uint32_t kBurstsPerStatistics = 64;
 
   void adopt_newest_table();
+  bool leaves_home(const bucket::Reassignment& move) const {
+    return steered_ != nullptr && move.from.value() == id_.value();
+  }
+  void let_leave();
+  void mark(const bucket::Reassignment& move);
   DispatchStatus receive();
   DispatchStatus end();
   void take_burst();
   bool dispatch_burst();
-  bool dispatch_other(Packet& packet);
   bool dispatch_fragment(Packet& packet, const packet::ParseResult& parsed);
   void hand_over();
   void stage(ProcessorId worker, RingItem item);
@@ -99,6 +106,12 @@ class Dispatcher {
   const packet::Hasher& hasher_;
   bucket::TableBoard& board_;
   const bucket::TableVersion* table_;
+  SteeredSource* const steered_;
+  bucket::SteeredMoves* const moves_;
+  bool leaving_ = false;  // buckets of the newest version are yet to leave this dispatcher's own worker
+  bool fenced_ = false;   // ... and the source has been told to remember how far
+  std::vector<std::uint16_t> own_owner_;  // of a steered dispatcher: the table as far as it is adopted
+  const std::uint16_t* owner_;            // by bucket: own_owner_, or that of table_
   const std::uint32_t bucket_mask_;
   std::vector<WorkerRing*> rings_;
   DispatcherMeters& meters_;
@@ -106,7 +119,6 @@ class Dispatcher {
   std::array<Packet*, kBurst> burst_;  // received; dispatched up to burst_next_
   std::size_t burst_size_ = 0;
   std::size_t burst_next_ = 0;
-  std::uint32_t bursts_ = 0;
   std::array<Packet*, kBurst> ready_;  // parsed, not yet hashed
   std::size_t ready_size_ = 0;
   std::int64_t now_ns_;

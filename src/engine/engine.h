@@ -40,6 +40,10 @@ struct EngineOptions {
   ElephantOptions elephants;
   // Where each bucket starts; empty: bucket j at worker j % workers.
   std::vector<ProcessorId> initial_owners = {};
+  // Of live input: source i gets the packets of worker i's buckets from the kernel (bucket/steered_moves.h).
+  // By source; empty: none does.
+  std::vector<SteeredSource*> steered = {};
+  bucket::SteeredMoves* moves = nullptr;
 };
 
 template <Handler H, base::TickClock Clock>
@@ -152,10 +156,11 @@ Engine<H, Clock>::Engine(const EngineOptions& options, std::vector<Source*> sour
       dispatcher_meters_(sources.size()),
       rings_(sources.size()),
       rings_of_worker_(options.workers) {
+  CHECK(options.steered.empty() ||
+        (options.steered.size() == sources.size() && sources.size() == options.workers));
   for (std::uint32_t j = 0; j < options.buckets; ++j) {
     buckets_[j].connections.attach(*arena_);
-    buckets_[j].ownership.owner.store(board_.newest().owner[j],
-                                      std::memory_order_relaxed);  // before any thread starts
+    buckets_[j].owner.store(board_.newest().owner[j], std::memory_order_relaxed);  // before any thread starts
   }
   for (BucketQueue& queue : bucket_queues_) queue.connections.attach(*queue_arena_);
   for (std::size_t d = 0; d < sources.size(); ++d) {
@@ -165,10 +170,13 @@ Engine<H, Clock>::Engine(const EngineOptions& options, std::vector<Source*> sour
       rings.push_back(rings_[d].back().get());
       rings_of_worker_[i].push_back(rings.back());
     }
-    const DispatcherOptions dispatcher_options{.id = DispatcherId(static_cast<std::uint32_t>(d)),
-                                               .parse = options.parse,
-                                               .fragments = options.fragments,
-                                               .fragment_seed = options.hash_seed};
+    const DispatcherOptions dispatcher_options{
+        .id = DispatcherId(static_cast<std::uint32_t>(d)),
+        .parse = options.parse,
+        .fragments = options.fragments,
+        .fragment_seed = options.hash_seed,
+        .steered = options.steered.empty() ? nullptr : options.steered[d],
+        .moves = options.moves};
     dispatchers_.push_back(std::make_unique<Dispatcher>(dispatcher_options, *sources[d], hasher_, board_,
                                                         rings, dispatcher_meters_[d]));
   }

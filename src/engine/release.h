@@ -18,20 +18,19 @@ class BlockReleaser {
   ~BlockReleaser() { flush(); }
 
   void release(const Packet& packet) {
-    if (packet.block != block_) [[unlikely]] {
+    if (packet.block != block_) {
       flush();
       block_ = packet.block;
     }
     ++count_;
   }
 
-  // Releases them now.
+ private:
   void flush() {
     if (count_ != 0) block_->release(count_);
     count_ = 0;
   }
 
- private:
   PacketBlock* block_ = nullptr;
   std::uint32_t count_ = 0;
 };

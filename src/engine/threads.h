@@ -1,4 +1,5 @@
-// Drives an engine by threads: one for each dispatcher, one for each worker.
+// Drives an engine by threads: one for each dispatcher, one for each worker; or, where each worker's packets
+// come to a dispatcher of its own, one for both.
 //
 // Thread: [control], one.
 #pragma once
@@ -40,14 +41,27 @@ std::vector<std::uint32_t> allowed_cpus();
 enum class StepResult : std::uint8_t { kWorked, kIdle, kFinished };
 void run_loop(const std::function<StepResult()>& step);
 
+// For one thread that drives dispatcher i and worker i.
+struct FusedLoop {
+  // Waits for the source's next packets, but no longer than a worker may leave its rings alone (1 ms).
+  std::function<void(std::size_t)> wait;
+  // Whether the source is about to lose packets for lack of room.
+  std::function<bool(std::size_t)> backlogged;
+};
+// Bursts that a fused loop takes in before it serves one, of a backlogged source: an overload of up to as
+// much is then shed by the queueing model, which is fair, and not by the kernel's ring; what only piled up
+// while the thread was not scheduled is not shed at all.
+inline constexpr int kBacklogBursts = 4;
+
 template <typename Engine>
 class EngineThreads {
  public:
   // worker_cpus: by worker, to which its thread is pinned; empty: none is pinned. dispatcher_cpus: to which
   // dispatchers are kept, together; empty: they run anywhere.
   EngineThreads(Engine& engine, std::vector<std::uint32_t> worker_cpus,
-                std::vector<std::uint32_t> dispatcher_cpus = {})
+                std::vector<std::uint32_t> dispatcher_cpus = {}, FusedLoop fused = {})
       : engine_(engine),
+        fused_(std::move(fused)),
         worker_cpus_(std::move(worker_cpus)),
         dispatcher_cpus_(std::move(dispatcher_cpus)),
         all_finished_(static_cast<std::ptrdiff_t>(engine.workers().size())),
@@ -55,6 +69,11 @@ class EngineThreads {
   ~EngineThreads() { join(); }
 
   void start() {
+    if (fused_.wait) {
+      for (std::size_t i = 0; i < engine_.workers().size(); ++i)
+        threads_.emplace_back([this, i] { work_and_dispatch(i); });
+      return;
+    }
     for (std::size_t i = 0; i < engine_.workers().size(); ++i) threads_.emplace_back([this, i] { work(i); });
     for (std::size_t d = 0; d < engine_.dispatchers().size(); ++d)
       threads_.emplace_back([this, d] { dispatch(d); });
@@ -94,6 +113,28 @@ class EngineThreads {
     times_[index].end();
   }
 
+  void work_and_dispatch(std::size_t index) {
+    times_[index].begin();
+    if (!worker_cpus_.empty()) pin_this_thread({&worker_cpus_[index], 1});
+    auto& worker = *engine_.workers()[index];
+    Dispatcher& dispatcher = *engine_.dispatchers()[index];
+    for (bool dispatched = false; !dispatched || !worker.finished();) {
+      bool worked = false;
+      for (int bursts = 0; !dispatched && bursts < kBacklogBursts; ++bursts) {
+        const DispatchStatus status = dispatcher.step();
+        dispatched = status == DispatchStatus::kFinished;
+        if (status != DispatchStatus::kWorked) break;
+        worked = true;
+        if (!fused_.backlogged(index)) break;
+      }
+      worked |= worker.step();
+      if (!worked) fused_.wait(index);
+    }
+    all_finished_.arrive_and_wait();
+    worker.close_all(engine_.handed_over_ns());
+    times_[index].end();
+  }
+
   void dispatch(std::size_t index) {
     pin_this_thread(dispatcher_cpus_);
     Dispatcher& dispatcher = *engine_.dispatchers()[index];
@@ -110,6 +151,7 @@ class EngineThreads {
   }
 
   Engine& engine_;
+  FusedLoop fused_;
   std::vector<std::uint32_t> worker_cpus_, dispatcher_cpus_;
   std::latch all_finished_;        // workers to which no packet will come any more
   std::vector<ThreadTime> times_;  // by worker

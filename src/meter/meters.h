@@ -19,6 +19,7 @@ namespace evenkeel::meter {
 // Why a packet was dropped: enum, name in reports, and what it means (docs/report.md).
 #define EVENKEEL_DROP_REASONS(X)                                                                         \
   X(kFragmentOrphan, "fragment_orphan", "a later fragment whose first fragment did not come in time")    \
+  X(kKernel, "kernel", "lost before it was read: the kernel's receive ring of a live input was full")    \
   X(kRingFull, "ring_full", "live input came faster than its worker took it")                            \
   X(kConnectionLimit, "connection_limit", "a new connection beyond the limit, and none to evict for it") \
   X(kOverload, "overload", "taken from the connection with the largest backlog of an overloaded worker") \

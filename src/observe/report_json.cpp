@@ -57,7 +57,8 @@ Json inputs_json(const std::vector<InputReport>& inputs) {
     list.push_back({{"name", input.name},
                     {"packets", input.packets},
                     {"bytes", input.bytes},
-                    {"error", input.error.empty() ? Json() : Json(input.error)}});
+                    {"error", input.error.empty() ? Json() : Json(input.error)},
+                    {"note", input.note.empty() ? Json() : Json(input.note)}});
   }
   return list;
 }

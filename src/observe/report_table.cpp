@@ -62,6 +62,9 @@ void add_head(const RunReport& report, Table& table) {
   for (const InputReport& input : report.inputs) {
     if (!input.error.empty()) table.line(table.verdict(1, fmt::format("{}: {}", input.name, input.error)));
   }
+  for (const InputReport& input : report.inputs) {
+    if (!input.note.empty()) table.line(table.dim(fmt::format("{}: {}", input.name, input.note)));
+  }
   if (report.interrupted) table.line("interrupted: what came until then");
   table.line();
 }

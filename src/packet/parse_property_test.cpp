@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "packet/careful.h"
 #include "packet/hash.h"
 #include "packet/parse.h"
 #include "packet_builder.h"

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <limits>
 #include <numeric>
 
 namespace evenkeel::policy {
@@ -108,9 +107,6 @@ Result<DriftResult> run_drift(std::span<const std::vector<double>> rounds, std::
   if (!(mean_load > 0)) return usage_error("there is no load in any round");
   const double total_capacity = std::accumulate(capacity.begin(), capacity.end(), 0.0);
   const double scale = options.utilization * total_capacity / mean_load;
-  if (!(mean_load < std::numeric_limits<double>::infinity()) ||
-      !(scale < std::numeric_limits<double>::infinity()))
-    return usage_error("the loads are too large or too small for numbers: scale them");
 
   std::vector<ProcessorId> owner(start.begin(), start.end());
   Round round;
@@ -124,7 +120,7 @@ Result<DriftResult> run_drift(std::span<const std::vector<double>> rounds, std::
                       .usage = round.usage,
                       .backlog = {},
                       .capacity = capacity,
-                      .pinned = options.pinned};
+                      .pinned = {}};
     if (estimator != nullptr) snapshot = estimator->observe(snapshot);
     const auto planned = policy.plan(snapshot, plan);
     const auto end = std::chrono::steady_clock::now();

@@ -10,6 +10,7 @@
 #include <thread>
 #include <utility>
 
+#include "actuator/in_process/steered_table_actuator.h"
 #include "actuator/in_process/table_actuator.h"
 #include "base/clock.h"
 #include "base/random.h"
@@ -118,13 +119,17 @@ class Run {
  private:
   // The stages of a run, in order.
   Result<void> open_source();
+  Result<void> open_live();
   Result<void> open_output();
   Result<void> choose_processors();
   Result<void> build_engine();
   Result<void> drive();
   observe::RunReport report() const;
 
+  engine::FusedLoop fused_loop();
   Result<void> control_until_drained(engine::EngineThreads<MeterEngine>& threads);
+  Result<void> tend_live();
+  void stop(engine::EngineThreads<MeterEngine>& threads);
   control::Moment now(const engine::EngineThreads<MeterEngine>& threads);
   void tell_progress() const;
   void report_inputs(observe::RunReport& report) const;
@@ -134,12 +139,14 @@ class Run {
 
   const MeterRunOptions& options_;
   const MeterRunHooks& hooks_;
-  std::unique_ptr<Source> source_;
-  std::unique_ptr<RecordOutput> output_;  // outlives the engine, whose meters write to it
+  std::unique_ptr<Source> source_;            // of captures and built-in traffic
+  std::unique_ptr<source::LiveInputs> live_;  // instead, of live interfaces
+  std::unique_ptr<RecordOutput> output_;      // outlives the engine, whose meters write to it
   std::vector<flow::MeterCounters> meter_counters_;
   std::unique_ptr<MeterEngine> engine_;
   std::unique_ptr<Policy> policy_;
   std::unique_ptr<actuator::TableActuator> actuator_;
+  actuator::SteeredTableActuator* steered_actuator_ = nullptr;  // the same, of live interfaces
   std::unique_ptr<control::LoadMeter> load_meter_;
   std::unique_ptr<BalanceRecorder> recorder_;
   std::unique_ptr<control::Loop> loop_;
@@ -154,11 +161,35 @@ class Run {
   std::uint64_t elapsed_ticks_ = 0;
 };
 
+// Live interfaces are received by the workers themselves, captures by a dispatcher: one or the other.
+Result<void> Run::open_live() {
+  if (!std::all_of(options_.inputs.begin(), options_.inputs.end(), source::is_live_spec))
+    return usage_error("live interfaces and other inputs do not go together in one run");
+  if (options_.speed) return usage_error("--speed is for captures: a live interface comes at its own pace");
+  const bool symmetric = options_.hash_key.empty() || options_.hash_key == "symmetric";
+  if (options_.hash != "toeplitz" || !symmetric) {
+    return usage_error(
+        "live interfaces are steered by the symmetric toeplitz hash: leave --hash and --hash-key away");
+  }
+  auto live = source::open_live_inputs(options_.inputs, {.workers = options_.workers,
+                                                         .buckets = options_.buckets,
+                                                         .inner_tunnel = options_.inner_tunnel,
+                                                         .snap_length = options_.snap_length,
+                                                         .filter = options_.filter,
+                                                         .xdp_use = options_.xdp_use,
+                                                         .tell = hooks_.tell});
+  if (!live) return live.error();
+  live_ = std::move(*live);
+  return {};
+}
+
 Result<void> Run::open_source() {
+  if (std::any_of(options_.inputs.begin(), options_.inputs.end(), source::is_live_spec)) return open_live();
   source::SourceOptions source_options;
   source_options.seed = options_.seed;
   source_options.duration_ns = options_.duration_ns;
   source_options.speed = options_.speed;
+  source_options.filter = options_.filter;
   auto source = source::make_source(options_.inputs, source_options);
   if (!source) return source.error();
   source_ = std::move(*source);
@@ -219,22 +250,46 @@ Result<void> Run::build_engine() {
     return flow::FlowMeter({.active_ns = options_.active_timeout_ns}, output_ ? &output_->sink(id) : nullptr,
                            meter_counters_[id.value()]);
   };
-  engine::EngineOptions engine_settings = engine_options(options_, source_->can_wait());
+  engine::EngineOptions engine_settings = engine_options(options_, !live_ && source_->can_wait());
   engine_settings.initial_owners = initial_owners_;
-  auto engine = MeterEngine::make(engine_settings, {source_.get()}, std::move(*hasher), make_meter,
+  std::vector<Source*> sources = {source_.get()};
+  if (live_) {
+    sources = live_->sources();
+    engine_settings.steered = live_->steered();
+    engine_settings.moves = &live_->moves();
+  }
+  auto engine = MeterEngine::make(engine_settings, sources, std::move(*hasher), make_meter,
                                   [](ProcessorId) { return CycleClock{}; });
   if (!engine) return engine.error();
   engine_ = std::move(*engine);
-  actuator_ = std::make_unique<actuator::TableActuator>(engine_->board());
+  if (live_) {
+    auto actuator =
+        std::make_unique<actuator::SteeredTableActuator>(engine_->board(), live_->moves(), *live_);
+    steered_actuator_ = actuator.get();
+    actuator_ = std::move(actuator);
+  } else {
+    actuator_ = std::make_unique<actuator::TableActuator>(engine_->board());
+  }
   recorder_ = std::make_unique<BalanceRecorder>(actuator_->owners());
   waiting_.resize(options_.workers);
   thread_ticks_.resize(options_.workers);
   return {};
 }
 
+// A worker of live input receives its packets itself.
+engine::FusedLoop Run::fused_loop() {
+  if (!live_) return {};
+  return {.wait = [this](std::size_t worker) { live_->wait(worker); },
+          .backlogged = [this](std::size_t worker) { return live_->backlogged(worker); }};
+}
+
 Result<void> Run::drive() {
   CycleClock::ticks_per_nanosecond();  // measured now, not within the run
-  engine::EngineThreads<MeterEngine> threads(*engine_, placement_.workers, placement_.dispatchers);
+  engine::EngineThreads<MeterEngine> threads(*engine_, placement_.workers, placement_.dispatchers,
+                                             fused_loop());
+  if (live_) {
+    if (auto started = live_->start(engine_->board().newest().owner); !started) return started;
+  }
   started_at_ = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
   const std::uint64_t started_ticks = CycleClock::ticks();
   started_ns_ = base::monotonic_nanoseconds();
@@ -260,7 +315,8 @@ Result<void> Run::control_until_drained(engine::EngineThreads<MeterEngine>& thre
   std::int64_t next_tick_ns = started_ns_ + options_.interval_ns;
   std::int64_t next_progress_ns = started_ns_;
   while (!engine_->drained()) {
-    if (hooks_.interrupted.load(std::memory_order_relaxed) || (output_ && output_->failed())) threads.stop();
+    if (hooks_.interrupted.load(std::memory_order_relaxed) || (output_ && output_->failed())) stop(threads);
+    if (auto done = tend_live(); !done) return done;
     const std::int64_t now_ns = base::monotonic_nanoseconds();
     if (now_ns >= next_progress_ns) {
       tell_progress();
@@ -275,6 +331,17 @@ Result<void> Run::control_until_drained(engine::EngineThreads<MeterEngine>& thre
         std::chrono::nanoseconds(std::clamp<std::int64_t>(wait_ns, 0, kPollNanoseconds)));
   }
   return {};
+}
+
+// Of live input, what is in the kernel's rings is still processed.
+void Run::stop(engine::EngineThreads<MeterEngine>& threads) { live_ ? live_->stop() : threads.stop(); }
+
+Result<void> Run::tend_live() {
+  if (!live_) return {};
+  live_->watch();
+  if (options_.duration_ns && base::monotonic_nanoseconds() - started_ns_ >= *options_.duration_ns)
+    live_->stop();
+  return steered_actuator_->advance();
 }
 
 control::Moment Run::now(const engine::EngineThreads<MeterEngine>& threads) {
@@ -345,6 +412,17 @@ observe::RunReport Run::report() const {
 }
 
 void Run::report_inputs(observe::RunReport& report) const {
+  if (live_) {
+    for (const source::LiveInputReport& one : live_->report()) {
+      observe::InputReport input;
+      input.name = one.name;
+      input.packets = one.packets + one.kernel_drops;
+      input.bytes = one.bytes;
+      input.note = one.note;
+      report.inputs.push_back(std::move(input));
+    }
+    return;
+  }
   for (const InputStatistics& input : source_->inputs()) {
     report.inputs.push_back({.name = input.name,
                              .packets = input.packets,
@@ -357,6 +435,10 @@ void Run::report_packets(observe::PacketCounts& packets) const {
   const auto dispatchers = engine_->dispatcher_meters();
   const auto workers = engine_->worker_meters();
   packets.received = sum(dispatchers, [](const auto& m) { return m.received.read(); });
+  // The kernel received these too.
+  packets.received += sum(dispatchers, [](const auto& m) {
+    return m.dropped[static_cast<std::size_t>(meter::DropReason::kKernel)].read();
+  });
   packets.bytes = sum(dispatchers, [](const auto& m) { return m.bytes.read(); });
   packets.processed = sum(workers, [](const auto& m) { return m.processed.read(); });
   for (std::size_t i = 0; i < packet::kReasons; ++i) {

@@ -16,11 +16,16 @@
 #include "flow/record_writer.h"
 #include "observe/progress.h"
 #include "observe/run_report.h"
+#include "source/live/live_inputs.h"
 
 namespace evenkeel::runtime {
 
 struct MeterRunOptions {
-  std::vector<std::string> inputs;  // as make_source() takes them; several are merged by time
+  // As make_source() takes them, or all live interfaces; several are merged by time.
+  std::vector<std::string> inputs;
+  std::string filter;               // an expression of pcap-filter(7); "": everything
+  std::uint32_t snap_length = 512;  // of live interfaces; 0: whole packets
+  source::XdpUse xdp_use = source::XdpUse::kTap;
   std::uint32_t workers = 2;
   std::uint32_t buckets = 1024;
   std::string hash = "toeplitz";
@@ -44,6 +49,7 @@ struct MeterRunOptions {
 struct MeterRunHooks {
   const std::atomic<bool>& interrupted;  // set by a signal: the run then ends as if its inputs had
   std::function<void(const observe::ProgressState&)> progress;  // some times a second
+  std::function<void(const std::string&)> tell = {};  // of live interfaces: one went away or came back
 };
 
 // Runs to the end of the inputs. An input that ends early by an error is in the report; an error of the

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "source/filtered_source.h"
 #include "source/generator/generator_source.h"
 #include "source/generator/spec.h"
 #include "source/merged_source.h"
@@ -81,6 +82,7 @@ Result<std::unique_ptr<Source>> make_source(std::span<const std::string> specs,
   std::vector<std::unique_ptr<Source>> inputs;
   for (const std::string& spec : specs) {
     auto input = make_input(spec, options, {static_cast<std::uint16_t>(inputs.size()), specs.size()});
+    if (input && !options.filter.empty()) input = FilteredSource::make(std::move(*input), options.filter);
     if (!input) return input.error();
     inputs.push_back(std::move(*input));
   }

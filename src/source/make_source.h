@@ -22,11 +22,12 @@ struct SourceOptions {
   // taken. Above 0.
   std::optional<double> speed;
   PacedSource::Clock clock = monotonic_clock_ns;  // for speed
+  std::string filter;                             // an expression of pcap-filter(7); "": everything
 };
 
 // What make_source() takes, for help texts.
 inline constexpr const char* kSpecHelp =
-    "FILE, pcap:FILE, - (standard input), generator:PROFILE[,OPTION=N]...";
+    "FILE, pcap:FILE, - (standard input), generator:PROFILE[,OPTION=N]..., af_packet:INTERFACE";
 
 // The source of a run: one input, or several merged by packet time; Packet::source is the input's place in
 // `specs`. A file that cannot be read is a runtime error, a wrong spec (see kSpecHelp) a usage error.
