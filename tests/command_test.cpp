@@ -147,6 +147,7 @@ TEST_F(RunCommand, AWrongCommandLineIsRefusedInOneLineThatSaysWhatWouldBeRight) 
       {input + " --duration 0s", {"--duration"}},
       {input + " --format xml", {"xml", "jsonl", "csv"}},
       {input + " --flows ''", {"-"}},
+      {input + " --flows - --format csv --json", {"--report FILE"}},
       {"--input ''", {"FILE", "generator:"}},
       {"--input - --input -", {"standard input"}},
   };

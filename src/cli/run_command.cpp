@@ -297,6 +297,10 @@ Result<runtime::MeterRunOptions> to_options(const RunArguments& arguments) {
   options.snap_length = arguments.snap_length;
   const auto format = flow::parse_record_format(arguments.format);
   if (!format) return format.error();
+  if (arguments.json && arguments.flows == "-" && *format == flow::RecordFormat::kCsv)
+    return usage_error(
+        "--json would put the report behind the CSV records on standard output; --report FILE keeps them "
+        "apart");
   options.inputs = arguments.inputs;
   // With a duration, the built-in traffic goes on until then.
   if (options.inputs.empty()) options.inputs.push_back(options.duration_ns ? kEndlessInput : kDefaultInput);

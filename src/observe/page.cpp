@@ -117,8 +117,7 @@ void add_tiles(const RunReport& report, Page& page) {
 void add_problems(const RunReport& report, Page& page) {
   if (report.interrupted) page.add("<p class=\"bad\">Interrupted: this is what came until then.</p>\n");
   for (const InputReport& input : report.inputs) {
-    if (!input.error.empty())
-      page.add("<p class=\"bad\">{}: {}</p>\n", escaped(input.name), escaped(input.error));
+    if (!input.error.empty()) page.add("<p class=\"bad\">{}</p>\n", escaped(input.error));
   }
 }
 

@@ -79,10 +79,10 @@ TEST(Page, ShowsALineForEachOfAFewWorkersAndAHeatMapForMany) {
 TEST(Page, NamesOfInputsCannotBreakIt) {
   RunReport report = tests::example_report({});
   report.inputs[0].name = "<b>\"&.pcap";
-  report.inputs[0].error = "cut <here>";
+  report.inputs[0].error = "<b>\"&.pcap is cut <here>";
   const std::string page = report_page(report);
   EXPECT_TRUE(well_nested(page));
-  EXPECT_NE(page.find("&lt;b&gt;&quot;&amp;.pcap: cut &lt;here&gt;"), std::string::npos);
+  EXPECT_NE(page.find("&lt;b&gt;&quot;&amp;.pcap is cut &lt;here&gt;"), std::string::npos);
 }
 
 TEST(Page, SaysWhatWentWrong) {

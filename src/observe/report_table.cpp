@@ -60,7 +60,7 @@ void add_head(const RunReport& report, Table& table) {
                          options.hash, options.policy,
                          duration_text(static_cast<double>(options.interval_ns) / 1e9)));
   for (const InputReport& input : report.inputs) {
-    if (!input.error.empty()) table.line(table.verdict(1, fmt::format("{}: {}", input.name, input.error)));
+    if (!input.error.empty()) table.line(table.verdict(1, input.error));
   }
   for (const InputReport& input : report.inputs) {
     if (!input.note.empty()) table.line(table.dim(fmt::format("{}: {}", input.name, input.note)));

@@ -121,9 +121,8 @@ TEST(ReportTable, ColourIsOnlyAddedNeverPartOfTheText) {
 
 TEST(ReportTable, NamesTheInputThatEndedEarly) {
   RunReport report = tests::example_report({});
-  report.inputs[0].error = "truncated after 12 packets";
-  EXPECT_NE(report_table(report, false).find("generator:campus: truncated after 12 packets"),
-            std::string::npos);
+  report.inputs[0].error = "a.pcap is cut off after packet 12";
+  EXPECT_NE(report_table(report, false).find("\na.pcap is cut off after packet 12\n"), std::string::npos);
 }
 
 TEST(ReportTable, AnEmptyReportIsStillATable) { EXPECT_LE(columns(report_table(RunReport(), true)), 120u); }

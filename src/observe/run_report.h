@@ -94,7 +94,7 @@ struct InputReport {
   std::string name;
   std::uint64_t packets = 0;
   std::uint64_t bytes = 0;  // on the wire
-  std::string error;        // what ended it early; empty where nothing did
+  std::string error;        // what ended it early, with its name; empty where nothing did
   std::string note = {};    // of a live interface: how it was received
 };
 
