@@ -13,7 +13,6 @@
 #include <vector>
 
 #include "base/random.h"
-#include "packet/careful.h"
 #include "packet/hash.h"
 #include "packet/parse.h"
 #include "tests/packet_builder.h"

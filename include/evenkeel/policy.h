@@ -68,8 +68,10 @@ struct Plan {
   std::vector<Move> moves;
   std::vector<ProcessorDetail> processors;
   double total_index = 0;
-  double max_over_mean_before = 1;  // of L_i / c_i over the mean
-  double max_over_mean_after = 1;   // predicted
+  // Of L_i / c_i over the mean. A processor of capacity 0 that still has load counts as if it had the
+  // capacity of the fastest.
+  double max_over_mean_before = 1;
+  double max_over_mean_after = 1;  // predicted
   double lower_bound = 1;  // max/mean that no assignment can beat (fractional bound and largest bucket)
 };
 
@@ -83,7 +85,7 @@ struct PolicyOptions {
   // may exceed its target by this fraction of the capacity that it has left: nobody is slower for it.
   double shade = 0.4;
   // Above its target by fewer standard errors than this (see Snapshot::error), a processor is left alone.
-  double errors = 1;
+  double errors = 1.1;
   // A swap costs two moves and levels by the difference only: it must lower a processor by at least this.
   double swap_gain_min = 0.02;
   // How many receivers are tried for a swap with one donor.
@@ -93,7 +95,8 @@ struct PolicyOptions {
   std::uint32_t crossings_max = 64;
   // What a move costs, in load: a move (or swap, for each half) that levels by less is not made.
   double move_cost = 0;
-  // Moves in one plan, but for those that leave a processor of capacity 0.
+  // Moves in one plan, but for those that leave a processor of capacity 0. Where a policy has more, the best
+  // are kept: those that lower the busiest processors most.
   std::uint32_t moves_max = kBucketsMax;
 
   // Meant for running: few moves, within 2 % of the bound. The default.
@@ -110,7 +113,8 @@ class Policy {
   // with as many buckets and processors). No load at all is no error: there is nothing to move then.
   // Refused with a usage error, and the plan is then of no meaning: loads, usage, backlog or capacities that
   // are negative or not finite; capacities that are all zero; spans of lengths that do not fit; an owner that
-  // does not exist; more than kBucketsMax buckets or kProcessorsMax processors, or none.
+  // does not exist; a pinned bucket on a processor of capacity 0; more than kBucketsMax buckets or
+  // kProcessorsMax processors, or none.
   virtual Result<void> plan(const Snapshot& snapshot, Plan& plan) = 0;
   // Drops what is kept from earlier snapshots, where anything is: the next plan is as the first. Memory
   // stays.

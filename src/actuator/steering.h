@@ -25,7 +25,7 @@ inline constexpr double kBytesLikeOnePacket = 2'048;
 // How a bucket changes its processor.
 enum class MoveOrder : std::uint8_t {
   kStrict,     // only when none of its packets is in flight
-  kIdleFirst,  // the same; after a deadline at once, and counted
+  kIdleFirst,  // the same; after a deadline at once from an overloaded processor, and counted
   kFast,       // at once, and counted
 };
 
@@ -42,6 +42,14 @@ struct Measurement {
   std::uint64_t passed_by = 0;  // of these, not steered: not IP, malformed, no queue
   std::uint64_t drops = 0;      // lost in queues to the processors
 };
+
+// Whether processor i had more to do than it could, or nearly so: reordering a few packets once then does
+// less harm than leaving its buckets where they wait.
+inline bool is_overloaded(const Measurement& measurement, std::size_t i) {
+  constexpr double kUsageFull = 0.9;
+  constexpr double kBacklogMin = 0.05;
+  return measurement.usage[i] >= kUsageFull || measurement.backlog[i] > kBacklogMin;
+}
 
 // Since the start.
 struct SteeringTotals {

@@ -29,6 +29,9 @@ struct Ownership {
   // The table version for which the old owner has let go. Its release store and the next owner's acquire load
   // make all that the old owner did to the bucket happen before what the next one does.
   std::atomic<std::uint32_t> released_version{0};
+
+  // [worker] Relaxed: only this worker ever makes it equal to its own id.
+  bool is_of(ProcessorId worker) const { return owner.load(std::memory_order_relaxed) == worker.value(); }
 };
 
 // One worker's side. Thread: [worker].
@@ -39,10 +42,9 @@ class HandoverEnd {
     awaited_.reserve(board.buckets());
   }
 
-  // Relaxed: only this worker ever makes it equal to its own id.
-  bool owns(const Ownership& bucket) const {
-    return bucket.owner.load(std::memory_order_relaxed) == worker_.value();
-  }
+  bool owns(const Ownership& bucket) const { return bucket.is_of(worker_); }
+  // Whether it waits for buckets that their old owners have not let go.
+  bool waits() const { return !awaited_.empty(); }
 
   // Counts a release mark; true if it was the last one: then put the bucket in order and let_go().
   bool is_last_release(Ownership& bucket) { return ++bucket.release_marks == dispatchers_; }
@@ -62,12 +64,15 @@ class HandoverEnd {
   }
 
   // Takes over what was let go: begin(BucketId) is called when the bucket is owned. Returns how many.
+  // `at_once` is a deliberate fault: not to wait for the old owner.
   template <typename OwnershipOf, typename Begin>
-  std::size_t take_over(OwnershipOf&& ownership_of, Begin&& begin) {
+  std::size_t take_over(OwnershipOf&& ownership_of, Begin&& begin, bool at_once = false) {
+    if (awaited_.empty()) return 0;
     return std::erase_if(awaited_, [&](const Awaited& awaited) {
       Ownership& bucket = ownership_of(awaited.bucket);
       // Acquire: pairs with the release in let_go().
-      if (bucket.released_version.load(std::memory_order_acquire) != awaited.version) return false;
+      if (bucket.released_version.load(std::memory_order_acquire) != awaited.version && !at_once)
+        return false;
       bucket.owner.store(worker_.value(), std::memory_order_relaxed);
       bucket.awaited = false;
       begin(awaited.bucket);

@@ -13,9 +13,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "base/parse_text.h"
 #include "cli/commands.h"
 #include "cli/explain_interface.h"
+#include "cli/option_values.h"
 #include "control/explain.h"
 #include "flow/address_text.h"
 #include "packet/parse.h"
@@ -163,13 +163,11 @@ void print_json(const std::string& subject, const control::TrafficFacts& traffic
 }
 
 Result<void> explain(const ExplainArguments& arguments) {
-  const auto duration = base::parse_duration(arguments.duration);
-  if (!duration) return usage_error("--duration: " + duration.error().message);
   std::optional<control::InterfaceFacts> interface;
   control::TrafficFacts traffic;
   const bool is_file = std::filesystem::is_regular_file(arguments.subject);
   if (!is_file) {
-    auto looked = look_at_interface(arguments.subject, *duration);
+    auto looked = look_at_interface(arguments.subject, duration_ns(arguments.duration));
     if (!looked) return looked.error();
     interface = looked->interface;
     traffic = looked->traffic;
@@ -199,6 +197,7 @@ void add_explain(CLI::App& app, int& exit_code) {
       ->type_name("FILE");
   command->add_option("--duration", arguments->duration, "how long to look at an interface")
       ->capture_default_str()
+      ->check(duration())
       ->type_name("DURATION");
   command->add_flag("--json", arguments->json, "as JSON");
   command->callback([arguments, &exit_code] {

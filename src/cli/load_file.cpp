@@ -3,47 +3,46 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
+#include <iostream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <sstream>
 #include <string_view>
+#include <utility>
+
+#include "cli/option_values.h"
 
 namespace evenkeel::cli {
 namespace {
 
+// Some programs put it in front of UTF-8 text.
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+
 Result<std::string> read_all(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return runtime_error(fmt::format("{}: {}", path, std::strerror(errno)));
-  std::ostringstream text;
-  text << file.rdbuf();
-  if (file.bad()) return runtime_error(fmt::format("{}: cannot be read", path));
-  return text.str();
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error))
+    return runtime_error(fmt::format("{}: is a directory: name a file in it, or - for standard input", path));
+  std::ifstream file;
+  if (path != "-") file.open(path, std::ios::binary);
+  std::istream& in = path == "-" ? std::cin : file;
+  if (!in) return runtime_error(fmt::format("{}: {}", path, std::strerror(errno)));
+  std::string text{std::istreambuf_iterator<char>(in), {}};
+  if (in.bad()) return runtime_error(fmt::format("{}: cannot be read", path));
+  if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
+  return text;
 }
 
 std::string_view trim(std::string_view text) {
-  const auto begin = text.find_first_not_of(" \t\r");
+  const auto begin = text.find_first_not_of(" \t\r\n");
   if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t\r") - begin + 1);
-}
-
-// Calls `take(line, line_number)` for each line that says something, until it returns an error.
-template <typename Take>
-Result<void> for_each_line(std::string_view text, Take take) {
-  std::size_t number = 0;
-  while (!text.empty()) {
-    const std::size_t end = text.find('\n');
-    const std::string_view line = trim(text.substr(0, end));
-    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-    ++number;
-    if (line.empty() || line.front() == '#') continue;
-    if (auto result = take(line, number); !result) return result;
-  }
-  return {};
+  return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
 }
 
 std::optional<double> number_in(std::string_view text) {
@@ -53,19 +52,48 @@ std::optional<double> number_in(std::string_view text) {
   return value;
 }
 
+// Names of columns, as spreadsheets write them: words, and none of them a number (as nan is).
+bool is_header(std::string_view line) {
+  while (true) {
+    const std::size_t comma = line.find(',');
+    const std::string_view cell = trim(line.substr(0, comma));
+    const bool word =
+        !cell.empty() && (std::isalpha(static_cast<unsigned char>(cell.front())) != 0 || cell.front() == '"');
+    if (!word || number_in(cell)) return false;
+    if (comma == std::string_view::npos) return true;
+    line.remove_prefix(comma + 1);
+  }
+}
+
+// Calls `take(line, line_number)` for each line that says something, until it returns an error.
+template <typename Take>
+Result<void> for_each_line(std::string_view text, Take take) {
+  std::size_t number = 0;
+  bool first = true;
+  while (!text.empty()) {
+    const std::size_t end = text.find('\n');
+    const std::string_view line = trim(text.substr(0, end));
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    ++number;
+    if (line.empty() || line.front() == '#') continue;
+    if (std::exchange(first, false) && is_header(line)) continue;
+    if (auto result = take(line, number); !result) return result;
+  }
+  return {};
+}
+
 Result<double> load_in(const std::string& path, std::size_t line, std::string_view text) {
   const auto value = number_in(text);
-  if (!value)
+  if (!value || !std::isfinite(*value) || *value < 0)
     return usage_error(
-        fmt::format("{}:{}: '{}' is no number: one load is expected on a line", path, line, text));
-  if (!std::isfinite(*value) || *value < 0)
-    return usage_error(
-        fmt::format("{}:{}: the load {} must be a finite number of at least 0", path, line, text));
+        fmt::format("{}:{}: '{}' is no load: a finite number of at least 0 is expected", path, line, text));
   return *value;
 }
 
 Result<void> check_loads(const std::string& path, const std::vector<double>& loads) {
-  if (loads.empty()) return usage_error(fmt::format("{}: there are no loads in it", path));
+  if (loads.empty())
+    return usage_error(fmt::format(
+        "{}: there are no loads in it: a number a line is expected, or a report of `evenkeel run`", path));
   if (loads.size() > kBucketsMax)
     return usage_error(
         fmt::format("{}: {} loads, and there are at most {} buckets", path, loads.size(), kBucketsMax));
@@ -86,38 +114,76 @@ Result<LoadFile> read_csv(const std::string& path, const std::string& text) {
   return file;
 }
 
-Result<LoadFile> read_report(const std::string& path, const std::string& text) {
-  const auto report = nlohmann::json::parse(text, nullptr, false);
-  if (report.is_discarded()) return usage_error(fmt::format("{}: this is no JSON", path));
-  LoadFile file;
-  file.measured = true;
-  const auto numbers = [](const nlohmann::json& list) {
-    return list.is_array() &&
-           std::all_of(list.begin(), list.end(), [](const auto& value) { return value.is_number(); });
-  };
-  const auto balance = report.find("balance");
-  if (balance == report.end() || !balance->contains("bucket_loads") || !numbers((*balance)["bucket_loads"]))
+bool are_numbers(const nlohmann::json& list) {
+  return list.is_array() &&
+         std::all_of(list.begin(), list.end(), [](const auto& value) { return value.is_number(); });
+}
+
+// As a run measures them, loads are processors that were busy: some thousands at most. What is less than a
+// nanosecond a second is nothing.
+constexpr double kMeasuredMin = 1e-9;
+constexpr double kMeasuredMax = 1e6;
+
+Result<void> take_loads(const std::string& path, const nlohmann::json& balance, LoadFile& file) {
+  const auto loads = balance.find("bucket_loads");
+  if (loads == balance.end())
     return usage_error(
         fmt::format("{}: balance.bucket_loads is missing: is this a report of `evenkeel run`?", path));
-  for (const auto& load : (*balance)["bucket_loads"]) file.load.push_back(load.get<double>());
-  if (std::any_of(file.load.begin(), file.load.end(), [](double load) { return !(load >= 0); }))
-    return usage_error(fmt::format("{}: balance.bucket_loads must be at least 0", path));
-  if (const auto owners = balance->find("bucket_owners"); owners != balance->end()) {
-    if (!numbers(*owners) || owners->size() != file.load.size())
-      return usage_error(fmt::format("{}: balance.bucket_owners must name a processor for each load", path));
-    for (const auto& owner : *owners) {
-      const double value = owner.get<double>();
-      if (!(value >= 0 && value < kProcessorsMax))
-        return usage_error(fmt::format("{}: balance.bucket_owners: {} is no processor", path, value));
-      file.owner.push_back(ProcessorId(static_cast<std::uint32_t>(value)));
-    }
+  if (!are_numbers(*loads))
+    return usage_error(fmt::format("{}: balance.bucket_loads must be a list of numbers", path));
+  double total = 0;
+  for (const auto& load : *loads) {
+    file.load.push_back(load.get<double>());
+    if (!(file.load.back() >= 0 && file.load.back() <= kMeasuredMax))
+      return usage_error(fmt::format("{}: balance.bucket_loads: {} is no load: a run measures 0 to {}", path,
+                                     load.dump(), kMeasuredMax));
+    total += file.load.back();
   }
+  if (total < kMeasuredMin) file.load.assign(file.load.size(), 0);
+  return {};
+}
+
+Result<void> take_owners(const std::string& path, const nlohmann::json& balance, LoadFile& file) {
+  const auto owners = balance.find("bucket_owners");
+  if (owners == balance.end()) return {};
+  if (!are_numbers(*owners) || owners->size() != file.load.size())
+    return usage_error(fmt::format("{}: balance.bucket_owners must name a processor for each load", path));
+  for (const auto& owner : *owners) {
+    const double value = owner.get<double>();
+    if (!(value >= 0 && value < kProcessorsMax && value == std::floor(value)))
+      return usage_error(fmt::format("{}: balance.bucket_owners: {} is no processor", path, owner.dump()));
+    file.owner.push_back(ProcessorId(static_cast<std::uint32_t>(value)));
+  }
+  return {};
+}
+
+// What each worker says of itself; nothing, where not all of them say it.
+void take_workers(const nlohmann::json& report, LoadFile& file) {
   const auto workers = report.find("workers");
-  for (std::size_t i = 0; workers != report.end() && workers->is_array() && i < workers->size(); ++i) {
-    const auto busy = (*workers)[i].find("busy_fraction");
-    if (busy == (*workers)[i].end() || !busy->is_number()) continue;
-    file.usage.push_back(std::clamp(busy->get<double>(), 0.0, 1.0));
-  }
+  if (workers == report.end() || !workers->is_array()) return;
+  const auto take = [&](const char* name, double min, double max, std::vector<double>& values) {
+    for (const auto& worker : *workers) {
+      const auto value = worker.find(name);
+      if (value == worker.end() || !value->is_number()) continue;
+      values.push_back(std::clamp(value->template get<double>(), min, max));
+    }
+    if (values.size() != workers->size()) values.clear();
+  };
+  take("busy_fraction", 0, 1, file.usage);
+  take("capacity", kCapacityMin, kCapacityMax, file.capacity);
+}
+
+Result<LoadFile> read_report(const std::string& path, const std::string& text) {
+  const auto report = nlohmann::json::parse(text, nullptr, false);
+  if (report.is_discarded()) return usage_error(fmt::format("{}: this is no whole JSON", path));
+  LoadFile file;
+  file.measured = true;
+  const auto balance = report.find("balance");
+  if (balance == report.end())
+    return usage_error(fmt::format("{}: balance is missing: is this a report of `evenkeel run`?", path));
+  if (auto done = take_loads(path, *balance, file); !done) return done.error();
+  if (auto done = take_owners(path, *balance, file); !done) return done.error();
+  take_workers(report, file);
   return file;
 }
 
@@ -126,7 +192,11 @@ Result<LoadFile> read_report(const std::string& path, const std::string& text) {
 Result<LoadFile> read_load_file(const std::string& path) {
   auto text = read_all(path);
   if (!text) return text.error();
-  const bool json = trim(*text).starts_with('{');
+  const std::string_view content = trim(*text);
+  const bool json = content.starts_with('{');
+  if (content.starts_with('['))
+    return usage_error(
+        fmt::format("{}: this is a list in JSON: a report of `evenkeel run` is expected, or CSV", path));
   auto file = json ? read_report(path, *text) : read_csv(path, *text);
   if (!file) return file;
   if (auto result = check_loads(path, file->load); !result) return result.error();

@@ -6,14 +6,18 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "cli/commands.h"
 #include "cli/load_file.h"
+#include "cli/option_values.h"
 #include "evenkeel/policy.h"
 #include "policy/drift.h"
 
@@ -25,6 +29,8 @@ using Json = nlohmann::ordered_json;
 // Loads in a CSV file are in any unit; they are scaled to this mean usage unless --utilization says
 // otherwise.
 constexpr double kUtilizationOfCsv = 0.6;
+constexpr double kUtilizationMin = 1e-6;
+constexpr double kUtilizationMax = 1e3;
 constexpr int kTimedPlans = 9;
 
 // As written on the command line.
@@ -32,9 +38,9 @@ struct PlanArguments {
   std::string loads, rounds, assignment;
   std::uint32_t processors = 0;
   std::vector<double> capacity;
-  double utilization = -1;
+  std::optional<double> utilization;
   std::vector<std::string> policies;
-  double hysteresis = -1, move_cost = -1;
+  std::optional<double> hysteresis, move_cost;
   std::uint32_t moves_max = kBucketsMax;
   std::vector<std::uint32_t> pinned, excluded;
   bool quality = false, json = false;
@@ -53,8 +59,11 @@ struct Problem {
                  .backlog = {},
                  .capacity = capacity,
                  .pinned = {}};
-    if (pinned) out.pinned = {pinned.get(), load.size()};
+    out.pinned = pins();
     return out;
+  }
+  std::span<const bool> pins() const {
+    return pinned ? std::span<const bool>(pinned.get(), load.size()) : std::span<const bool>();
   }
   double total_load() const { return std::accumulate(load.begin(), load.end(), 0.0); }
   double total_capacity() const { return std::accumulate(capacity.begin(), capacity.end(), 0.0); }
@@ -68,8 +77,8 @@ struct Planned {
 
 PolicyOptions options_of(const PlanArguments& arguments) {
   PolicyOptions options = arguments.quality ? PolicyOptions::quality() : PolicyOptions::running();
-  if (arguments.hysteresis >= 0) options.hysteresis = options.trigger = arguments.hysteresis;
-  if (arguments.move_cost >= 0) options.move_cost = arguments.move_cost;
+  if (arguments.hysteresis) options.hysteresis = options.trigger = *arguments.hysteresis;
+  if (arguments.move_cost) options.move_cost = *arguments.move_cost;
   options.moves_max = arguments.moves_max;
   return options;
 }
@@ -78,12 +87,15 @@ std::vector<std::string> policies_of(const PlanArguments& arguments) {
   return arguments.policies.empty() ? std::vector<std::string>{"index"} : arguments.policies;
 }
 
-Result<void> set_capacity(const PlanArguments& arguments, std::size_t processors_of_file, Problem& problem) {
+// --capacity, else --processors of 1, else what the file says: how fast its processors are, or how many.
+Result<void> set_capacity(const PlanArguments& arguments, std::size_t processors_of_file,
+                          const std::vector<double>& capacity_of_file, Problem& problem) {
   problem.capacity = arguments.capacity;
-  for (const double capacity : arguments.capacity)
-    if (!(capacity > 0))
-      return usage_error(fmt::format(
-          "--capacity: {} must be above 0; to empty a processor, name it in --exclude-processor", capacity));
+  if (problem.capacity.size() > kProcessorsMax)
+    return usage_error(fmt::format("--capacity names {} processors: there are at most {}",
+                                   problem.capacity.size(), kProcessorsMax));
+  if (problem.capacity.empty() && arguments.processors == 0 && capacity_of_file.size() == processors_of_file)
+    problem.capacity = capacity_of_file;
   const std::size_t processors = arguments.processors > 0 ? arguments.processors : processors_of_file;
   if (problem.capacity.empty()) {
     if (processors == 0) return usage_error("how many processors? Give --processors N or --capacity LIST");
@@ -92,12 +104,18 @@ Result<void> set_capacity(const PlanArguments& arguments, std::size_t processors
   if (arguments.processors > 0 && problem.capacity.size() != arguments.processors)
     return usage_error(fmt::format("--capacity names {} processors, --processors {}", problem.capacity.size(),
                                    arguments.processors));
+  return {};
+}
+
+Result<void> exclude(const PlanArguments& arguments, Problem& problem) {
   for (const std::uint32_t processor : arguments.excluded) {
     if (processor >= problem.capacity.size())
       return usage_error(fmt::format("--exclude-processor: {} is none of the processors 0 to {}", processor,
                                      problem.capacity.size() - 1));
     problem.capacity[processor] = 0;
   }
+  if (problem.total_capacity() <= 0)
+    return usage_error("--exclude-processor names every processor: leave at least one");
   return {};
 }
 
@@ -127,9 +145,23 @@ Result<void> set_pins(const PlanArguments& arguments, Problem& problem) {
     if (bucket >= problem.load.size())
       return usage_error(
           fmt::format("--pin-bucket: {} is none of the buckets 0 to {}", bucket, problem.load.size() - 1));
+    const std::uint32_t owner = problem.owner[bucket].value();
+    if (problem.capacity[owner] <= 0)
+      return usage_error(
+          fmt::format("--pin-bucket: bucket {} is on processor {}, which --exclude-processor is to empty: "
+                      "give up one of the two",
+                      bucket, owner));
     problem.pinned[bucket] = true;
   }
   return {};
+}
+
+// Divides by the largest, so that neither a sum nor a ratio of loads leaves the range of a number.
+void scale_to(double utilization, Problem& problem) {
+  const double largest = *std::max_element(problem.load.begin(), problem.load.end());
+  for (double& load : problem.load) load /= largest;
+  const double scale = utilization * problem.total_capacity() / problem.total_load();
+  for (double& load : problem.load) load *= scale;
 }
 
 Result<Problem> read_problem(const PlanArguments& arguments) {
@@ -141,18 +173,18 @@ Result<Problem> read_problem(const PlanArguments& arguments) {
   std::size_t processors = file->usage.size();
   for (const ProcessorId owner : problem.owner)
     processors = std::max<std::size_t>(processors, owner.value() + 1);
-  if (auto result = set_capacity(arguments, processors, problem); !result) return result.error();
+  if (auto result = set_capacity(arguments, processors, file->capacity, problem); !result)
+    return result.error();
   if (auto result = set_owners(arguments, problem); !result) return result.error();
+  // What a worker did beyond its buckets stays with it, where the run had the same processors.
+  const bool same_processors = file->capacity.empty() ? file->usage.size() == problem.capacity.size()
+                                                      : file->capacity == problem.capacity;
+  if (auto result = exclude(arguments, problem); !result) return result.error();
   if (auto result = set_pins(arguments, problem); !result) return result.error();
-  const bool as_measured = file->measured && arguments.utilization < 0;
-  if (as_measured) {
-    // What a worker did beyond its buckets stays with it, where the run had the same processors.
-    if (file->usage.size() == problem.capacity.size()) problem.usage = std::move(file->usage);
-    return problem;
-  }
-  const double utilization = arguments.utilization >= 0 ? arguments.utilization : kUtilizationOfCsv;
-  const double scale = utilization * problem.total_capacity() / problem.total_load();
-  for (double& load : problem.load) load *= scale;
+  if (!file->measured || arguments.utilization)
+    scale_to(arguments.utilization.value_or(kUtilizationOfCsv), problem);
+  else if (same_processors)
+    problem.usage = std::move(file->usage);
   return problem;
 }
 
@@ -278,16 +310,28 @@ Json to_json(const std::string& name, std::size_t processors, double utilization
           {"plan_nanoseconds_mean", drift.plan_nanoseconds_mean}};
 }
 
+// As scale_to() does, for the same reason.
+void divide_by_largest(std::vector<std::vector<double>>& rounds) {
+  double largest = 0;
+  for (const auto& loads : rounds) largest = std::max(largest, *std::max_element(loads.begin(), loads.end()));
+  if (largest <= 0) return;
+  for (auto& loads : rounds)
+    for (double& load : loads) load /= largest;
+}
+
 Result<void> plan_rounds(const PlanArguments& arguments) {
   auto rounds = read_rounds_file(arguments.rounds);
   if (!rounds) return rounds.error();
+  divide_by_largest(*rounds);
   Problem problem;
   problem.load = rounds->front();
-  if (auto result = set_capacity(arguments, 0, problem); !result) return result;
+  if (auto result = set_capacity(arguments, 0, {}, problem); !result) return result;
   if (auto result = set_owners(arguments, problem); !result) return result;
-  if (!arguments.pinned.empty()) return usage_error("--pin-bucket goes with --loads, not with --rounds");
+  if (auto result = exclude(arguments, problem); !result) return result;
+  if (auto result = set_pins(arguments, problem); !result) return result;
   policy::DriftOptions drift_options;
-  if (arguments.utilization >= 0) drift_options.utilization = arguments.utilization;
+  if (arguments.utilization) drift_options.utilization = *arguments.utilization;
+  drift_options.pinned = problem.pins();
   Json list = Json::array();
   std::string text = "policy          max/mean     p95   bound   drops  moves/round  load/round  plan us\n";
   for (const std::string& name : policies_of(arguments)) {
@@ -310,8 +354,9 @@ Result<void> plan_rounds(const PlanArguments& arguments) {
 Result<void> plan(const PlanArguments& arguments) {
   if (arguments.loads.empty() == arguments.rounds.empty())
     return usage_error("what to plan on? Give one of --loads FILE and --rounds FILE");
-  if (arguments.utilization == 0 || arguments.utilization > 1e6)
-    return usage_error("--utilization must be above 0");
+  const std::string& main_input = arguments.loads.empty() ? arguments.rounds : arguments.loads;
+  if (main_input == "-" && arguments.assignment == "-")
+    return usage_error("--assignment: standard input can be read only once: name a file");
   return arguments.rounds.empty() ? plan_loads(arguments) : plan_rounds(arguments);
 }
 
@@ -321,20 +366,21 @@ void add_plan(CLI::App& app, int& exit_code) {
   auto arguments = std::make_shared<PlanArguments>();
   CLI::App* command = app.add_subcommand("plan", "Say which buckets a policy would move, and why");
   command->add_option("--loads", arguments->loads,
-                      "Bucket loads: CSV, one a line, or the JSON of `run --report`");
+                      "Bucket loads: CSV, one a line, or the JSON of `run --report`; - is standard input");
   command->add_option("--rounds", arguments->rounds,
                       "Follow loads that drift: CSV, one row of bucket loads a round");
   command->add_option("--processors", arguments->processors, "How many, each of capacity 1")
-      ->check(CLI::Range(1u, kProcessorsMax));
+      ->check(whole_number(1, kProcessorsMax));
   command->add_option("--capacity", arguments->capacity, "Relative capacity of each, as 1,1,0.5,0.5")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->check(number(kCapacityMin, kCapacityMax));
   command->add_option("--assignment", arguments->assignment,
                       "The processor of each bucket, one a line (default: bucket j on j % N)");
   command
       ->add_option("--utilization", arguments->utilization,
                    "Scale the loads to this mean usage (default: 0.6 for CSV, 0.85 for --rounds, as "
                    "measured for JSON)")
-      ->check(CLI::PositiveNumber);
+      ->check(number(kUtilizationMin, kUtilizationMax));
   command
       ->add_option("--policy", arguments->policies,
                    "One or more of index (default), static, proportional, rsspp, lpt")
@@ -342,16 +388,19 @@ void add_plan(CLI::App& app, int& exit_code) {
   command
       ->add_option("--hysteresis", arguments->hysteresis,
                    "Leave alone what is above its target by no more than this, as 0.02")
-      ->check(CLI::Range(0.0, 1.0));
-  command->add_option("--moves-max", arguments->moves_max, "At most so many moves in a plan");
+      ->check(number(0, 1));
+  command->add_option("--moves-max", arguments->moves_max, "At most so many moves in a plan: its best")
+      ->check(whole_number(0, std::numeric_limits<std::uint32_t>::max()));
   command
       ->add_option("--move-cost", arguments->move_cost,
                    "Load that a move must level to be worth it, in processors")
-      ->check(CLI::NonNegativeNumber);
+      ->check(number(0, kCapacityMax));
   command->add_option("--pin-bucket", arguments->pinned, "Buckets that may not move, as 3,17")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->check(whole_number(0, kBucketsMax - 1));
   command->add_option("--exclude-processor", arguments->excluded, "Processors to empty, as 2,5")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->check(whole_number(0, kProcessorsMax - 1));
   command->add_flag("--quality", arguments->quality,
                     "As level as the buckets allow, whatever the number of moves");
   command->add_flag("--json", arguments->json, "Print JSON: one object, with several policies a list");

@@ -5,8 +5,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <bit>
-#include <charconv>
 #include <cstdio>
 #include <filesystem>
 #include <limits>
@@ -17,6 +15,7 @@
 #include "base/output_file.h"
 #include "base/parse_text.h"
 #include "cli/commands.h"
+#include "cli/option_values.h"
 #include "cli/signals.h"
 #include "evenkeel/ids.h"
 #include "observe/page.h"
@@ -67,26 +66,6 @@ struct RunArguments {
 constexpr const char* kEndlessInput = "generator:backup";
 constexpr const char* kDefaultInput = "generator:backup,packets=20000000";
 
-// Checks on the text of an option, which CLI11 does before it converts.
-template <typename Integer>
-CLI::Validator whole_number() {
-  return {[](std::string& text) -> std::string {
-            Integer value;
-            const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-            if (error == std::errc() && end == text.data() + text.size()) return "";
-            return fmt::format("takes a whole number up to {}, not '{}'", std::numeric_limits<Integer>::max(),
-                               text);
-          },
-          ""};
-}
-
-CLI::Validator output_path() {
-  return {[](std::string& text) -> std::string {
-            return text.empty() ? "takes a path, or - for standard output, not ''" : "";
-          },
-          ""};
-}
-
 void add_options(CLI::App& command, RunArguments& arguments) {
   command
       .add_option("-i,--input", arguments.inputs,
@@ -99,7 +78,7 @@ void add_options(CLI::App& command, RunArguments& arguments) {
       ->type_name("EXPRESSION");
   command.add_option("--snaplen", arguments.snap_length, "bytes kept of each live packet; 0: all")
       ->capture_default_str()
-      ->check(whole_number<std::uint32_t>())
+      ->check(whole_number(0, std::numeric_limits<std::uint32_t>::max()))
       ->type_name("BYTES");
   command
       .add_option("--xdp-mode", arguments.xdp_mode,
@@ -108,11 +87,11 @@ void add_options(CLI::App& command, RunArguments& arguments) {
       ->type_name("NAME");
   command.add_option("-w,--workers", arguments.workers, "worker threads")
       ->capture_default_str()
-      ->check(whole_number<std::uint32_t>())
+      ->check(whole_number(1, kProcessorsMax))
       ->type_name("N");
   command.add_option("--buckets", arguments.buckets, "buckets, a power of two from 1 to 65536")
       ->capture_default_str()
-      ->check(whole_number<std::uint32_t>())
+      ->check(power_of_two(kBucketsMax))
       ->type_name("N");
   command.add_option("--hash", arguments.hash, "hash function: toeplitz or crc32c")
       ->capture_default_str()
@@ -127,6 +106,7 @@ void add_options(CLI::App& command, RunArguments& arguments) {
       ->type_name("NAME");
   command.add_option("--interval", arguments.interval, "time between two rebalances")
       ->capture_default_str()
+      ->check(duration())
       ->type_name("DURATION");
   command
       .add_option("--queueing", arguments.queueing,
@@ -137,6 +117,7 @@ void add_options(CLI::App& command, RunArguments& arguments) {
       .add_option("--quantum", arguments.quantum,
                   "processor time that a connection may use at a time while others wait")
       ->capture_default_str()
+      ->check(duration())
       ->type_name("DURATION");
   command
       .add_option("--queueing-rules", arguments.queueing_rules, "weights of connections, as TOML: see docs")
@@ -158,72 +139,53 @@ void add_options(CLI::App& command, RunArguments& arguments) {
       .add_option("--idle-timeout", arguments.idle_timeout,
                   "a connection ends after this long without a packet")
       ->capture_default_str()
+      ->check(duration())
       ->type_name("DURATION");
   command
       .add_option("--active-timeout", arguments.active_timeout,
                   "a longer connection gets a record each such time")
       ->capture_default_str()
+      ->check(duration())
       ->type_name("DURATION");
   command
       .add_option("--connections-max", arguments.connections_max,
                   "connections kept at once; beyond, the longest idle of a few is evicted")
       ->capture_default_str()
-      ->check(whole_number<std::uint32_t>())
+      ->check(whole_number(1, std::numeric_limits<std::uint32_t>::max()))
       ->type_name("N");
   command.add_option("--speed", arguments.speed, "replay at X times the recorded speed, or max")
       ->capture_default_str()
       ->type_name("X|max");
   command.add_option("--duration", arguments.duration, "end after this much packet time; live: real time")
+      ->check(duration())
       ->type_name("DURATION");
   command.add_option("--flows", arguments.flows, "write flow records to FILE, or - for standard output")
-      ->check(output_path())
+      ->check(path_or_stream("output"))
       ->type_name("FILE");
   command.add_option("--format", arguments.format, "of flow records: jsonl or csv")
       ->capture_default_str()
       ->type_name("NAME");
   command.add_option("--report", arguments.report_path, "write the report as JSON to FILE")
-      ->check(output_path())
+      ->check(path_or_stream("output"))
       ->type_name("FILE");
   command
       .add_option("--html", arguments.html_path,
                   "write the report as one page with pictures to FILE; FILE.svg: the picture alone")
-      ->check(output_path())
+      ->check(path_or_stream("output"))
       ->type_name("FILE");
   command.add_flag("--json", arguments.json, "print the report as JSON instead of a table");
   command.add_option("--seed", arguments.seed, "of generated traffic")
       ->capture_default_str()
-      ->check(whole_number<std::uint64_t>())
+      ->check(whole_number(0, std::numeric_limits<std::uint64_t>::max()))
       ->type_name("N");
 }
 
-Result<void> check_counts(const RunArguments& arguments) {
-  if (arguments.workers < 1 || arguments.workers > kProcessorsMax)
-    return usage_error(fmt::format("--workers takes 1 to {}, not {}", kProcessorsMax, arguments.workers));
-  if (!std::has_single_bit(arguments.buckets) || arguments.buckets > kBucketsMax)
-    return usage_error(
-        fmt::format("--buckets takes a power of two from 1 to {}, not {}", kBucketsMax, arguments.buckets));
-  if (arguments.connections_max < 1) return usage_error("--connections-max takes at least 1, not 0");
-  return {};
-}
-
-// Parses a duration option into `nanoseconds`, which may be 0 only where `zero` says so.
-Result<void> read_duration(const char* option, const std::string& text, std::int64_t& nanoseconds) {
-  const auto parsed = base::parse_duration(text);
-  if (!parsed) return usage_error(fmt::format("{}: {}", option, parsed.error().message));
-  if (*parsed == 0) return usage_error(fmt::format("{} must be longer than 0", option));
-  nanoseconds = *parsed;
-  return {};
-}
-
-Result<void> read_durations(const RunArguments& arguments, runtime::MeterRunOptions& options) {
-  if (auto done = read_duration("--interval", arguments.interval, options.interval_ns); !done) return done;
-  if (auto done = read_duration("--idle-timeout", arguments.idle_timeout, options.idle_timeout_ns); !done)
-    return done;
-  if (auto done = read_duration("--active-timeout", arguments.active_timeout, options.active_timeout_ns);
-      !done)
-    return done;
-  if (arguments.duration.empty()) return {};
-  return read_duration("--duration", arguments.duration, options.duration_ns.emplace());
+void read_durations(const RunArguments& arguments, runtime::MeterRunOptions& options) {
+  options.interval_ns = duration_ns(arguments.interval);
+  options.queueing.quantum_ns = duration_ns(arguments.quantum);
+  options.idle_timeout_ns = duration_ns(arguments.idle_timeout);
+  options.active_timeout_ns = duration_ns(arguments.active_timeout);
+  if (!arguments.duration.empty()) options.duration_ns = duration_ns(arguments.duration);
 }
 
 Result<void> read_speed(const std::string& text, std::optional<double>& speed) {
@@ -243,6 +205,9 @@ Result<void> read_pin(const std::string& text, std::optional<std::vector<std::ui
   auto cpus = base::parse_cpu_list(text);
   if (!cpus) return usage_error(fmt::format("--pin: {}, or off, or auto", cpus.error().message));
   pin = *cpus;
+  std::sort(cpus->begin(), cpus->end());
+  if (const auto twice = std::adjacent_find(cpus->begin(), cpus->end()); twice != cpus->end())
+    return usage_error(fmt::format("--pin: CPU {} is named twice in '{}': name each once", *twice, text));
   return {};
 }
 
@@ -252,7 +217,6 @@ Result<void> read_queueing(const RunArguments& arguments, engine::QueueingOption
   if (name == std::end(engine::kDisciplineNames))
     return usage_error(fmt::format("--queueing takes fair, fifo or weighted, not '{}'", arguments.queueing));
   queueing.discipline = static_cast<engine::Discipline>(name - std::begin(engine::kDisciplineNames));
-  if (auto done = read_duration("--quantum", arguments.quantum, queueing.quantum_ns); !done) return done;
   const bool weighted = queueing.discipline == engine::Discipline::kWeighted;
   if (weighted != !arguments.queueing_rules.empty())
     return usage_error("--queueing weighted and --queueing-rules FILE go together");
@@ -269,9 +233,10 @@ Result<void> read_capacity(const RunArguments& arguments, std::vector<double>& c
   for (std::string item; std::getline(list, item, ',');) {
     char* end = nullptr;
     const double value = std::strtod(item.c_str(), &end);
-    if (end == item.c_str() || *end != '\0' || !(value > 0) || value > 1e6)
-      return usage_error(fmt::format("--capacity takes numbers above 0, as in 1,1,0.5, or auto, not '{}'",
-                                     arguments.capacity));
+    if (end == item.c_str() || *end != '\0' || !(value >= kCapacityMin && value <= kCapacityMax))
+      return usage_error(
+          fmt::format("--capacity takes numbers from {} to {}, as in 1,1,0.5, or auto, not '{}'",
+                      kCapacityMin, kCapacityMax, arguments.capacity));
     capacity.push_back(value);
   }
   if (capacity.size() != arguments.workers)
@@ -282,8 +247,7 @@ Result<void> read_capacity(const RunArguments& arguments, std::vector<double>& c
 
 Result<runtime::MeterRunOptions> to_options(const RunArguments& arguments) {
   runtime::MeterRunOptions options;
-  if (auto done = check_counts(arguments); !done) return done.error();
-  if (auto done = read_durations(arguments, options); !done) return done.error();
+  read_durations(arguments, options);
   if (auto done = read_queueing(arguments, options.queueing); !done) return done.error();
   if (auto done = read_speed(arguments.speed, options.speed); !done) return done.error();
   if (auto done = read_pin(arguments.pin, options.pin); !done) return done.error();

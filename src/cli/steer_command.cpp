@@ -5,12 +5,13 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <bit>
 #include <memory>
 #include <string>
 
 #include "base/parse_text.h"
+#include "base/units.h"
 #include "cli/commands.h"
+#include "cli/option_values.h"
 #include "cli/steer_options.h"
 #include "evenkeel/ids.h"
 #include "evenkeel/policy.h"
@@ -18,6 +19,9 @@
 
 namespace evenkeel::cli {
 namespace {
+
+constexpr std::int64_t kIntervalMin_ns = 10 * base::kNanosecondsPerMillisecond;
+constexpr double kMovesPerSecondMax = 1e9;
 
 // As written on the command line.
 struct SteerArguments {
@@ -86,13 +90,6 @@ Result<std::vector<std::uint32_t>> read_cpus(const SteerArguments& arguments) {
   return cpus;
 }
 
-Result<std::int64_t> read_duration(const char* option, const std::string& text) {
-  auto parsed = base::parse_duration(text);
-  if (!parsed) return usage_error(fmt::format("{}: {}", option, parsed.error().message));
-  if (*parsed <= 0) return usage_error(fmt::format("{} must be longer than 0", option));
-  return parsed;
-}
-
 Result<void> read_words(const SteerArguments& arguments, SteerOptions& options) {
   using actuator::MoveOrder;
   const auto actuator = choose<SteerActuator>("--actuator", arguments.actuator,
@@ -118,35 +115,17 @@ Result<void> read_words(const SteerArguments& arguments, SteerOptions& options) 
   return {};
 }
 
-Result<void> read_numbers(const SteerArguments& arguments, SteerOptions& options) {
-  auto interval = read_duration("--interval", arguments.interval);
-  if (!interval) return interval.error();
-  constexpr std::int64_t kIntervalMin_ns = 10'000'000;
-  if (*interval < kIntervalMin_ns)
-    return usage_error("--interval takes at least 10ms, not " + arguments.interval);
-  options.interval_ns = *interval;
-  if (!arguments.duration.empty()) {
-    auto duration = read_duration("--duration", arguments.duration);
-    if (!duration) return duration.error();
-    options.duration_ns = *duration;
-  }
-  if (!std::has_single_bit(arguments.buckets) || arguments.buckets > kBucketsMax) {
-    return usage_error(
-        fmt::format("--buckets takes a power of two from 1 to {}, not {}", kBucketsMax, arguments.buckets));
-  }
-  if (!(arguments.moves_per_second_max > 0)) {
-    return usage_error(
-        fmt::format("--max-moves-per-second takes a number above 0, not {}", arguments.moves_per_second_max));
-  }
+void read_numbers(const SteerArguments& arguments, SteerOptions& options) {
+  options.interval_ns = duration_ns(arguments.interval);
+  if (!arguments.duration.empty()) options.duration_ns = duration_ns(arguments.duration);
   options.buckets = arguments.buckets;
   options.moves_per_second_max = arguments.moves_per_second_max;
-  return {};
 }
 
 Result<SteerOptions> to_options(const SteerArguments& arguments) {
   SteerOptions options;
   if (auto done = read_words(arguments, options); !done) return done.error();
-  if (auto done = read_numbers(arguments, options); !done) return done.error();
+  read_numbers(arguments, options);
   auto cpus = read_cpus(arguments);
   if (!cpus) return cpus.error();
   if (auto policy = make_policy(arguments.policy); !policy) return policy.error();
@@ -175,8 +154,11 @@ void add_options(CLI::App& command, SteerArguments& arguments) {
   command.add_option("--exclude-cpus", arguments.exclude_cpus, "CPUs to leave alone")->type_name("LIST");
   command.add_option("--interval", arguments.interval, "time between two rounds")
       ->capture_default_str()
+      ->check(duration(kIntervalMin_ns))
       ->type_name("DURATION");
-  command.add_option("--duration", arguments.duration, "end after this long")->type_name("DURATION");
+  command.add_option("--duration", arguments.duration, "end after this long")
+      ->check(duration())
+      ->type_name("DURATION");
   command.add_option("--policy", arguments.policy, "how buckets are assigned: see `evenkeel plan --help`")
       ->capture_default_str()
       ->type_name("NAME");
@@ -187,9 +169,13 @@ void add_options(CLI::App& command, SteerArguments& arguments) {
           "once after 250 ms; fast, at once")
       ->capture_default_str()
       ->type_name("NAME");
-  command.add_option("--buckets", arguments.buckets, "a power of two")->capture_default_str()->type_name("N");
+  command.add_option("--buckets", arguments.buckets, "a power of two")
+      ->capture_default_str()
+      ->check(power_of_two(kBucketsMax))
+      ->type_name("N");
   command.add_option("--max-moves-per-second", arguments.moves_per_second_max, "of buckets")
       ->capture_default_str()
+      ->check(number_above_0(kMovesPerSecondMax))
       ->type_name("N");
   command.add_option("--tunnel", arguments.tunnel, "which connection of tunnelled packets: outer or inner")
       ->capture_default_str()

@@ -2,10 +2,10 @@
 // worker.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 
 #include "base/units.h"
+#include "bucket/handover.h"
 #include "engine/connection.h"
 #include "engine/connection_table.h"
 #include "engine/timer_wheel.h"
@@ -29,29 +29,18 @@ using Connections = ConnectionTable<ConnectionKey, Connection<State>, KeyHash, s
 struct PacketClock;
 using PacketTick = Tick<PacketClock>;
 
-// The owner of a bucket that is between its old and its new owner.
-inline constexpr std::uint32_t kNoOwner = ~std::uint32_t{0};
-
-// Ownership: the first part belongs to the worker named by `owner`; the parked packets belong to the worker
-// that is about to become the owner, of which there is one at most (a bucket is in one handover at a time).
-// `owner` and `released_version` carry the ownership across, see worker.h.
+// Ownership: the first part belongs to the worker that `ownership` names; the parked packets belong to the
+// worker that is about to become the owner, of which there is one at most (a bucket is in one handover at a
+// time). bucket/handover.h says how it changes hands.
 template <typename State>
 struct alignas(base::kCacheLine) Bucket {
-  // Written by the worker that takes over or lets go; read by others only to ask "is it me?", which only they
-  // themselves can make true.
-  std::atomic<std::uint32_t> owner{kNoOwner};
-  std::uint32_t release_marks = 0;  // [owner] of the present handover: one comes from each dispatcher
-  Connections<State> connections;   // [owner]
-  TimerWheel<PacketClock> wheel;    // [owner] of the connections' timers
+  bucket::Ownership ownership;
+  Connections<State> connections;  // [owner]
+  TimerWheel<PacketClock> wheel;   // [owner] of the connections' timers
 
   // [next owner] Packets that came before the old owner let go, in order.
   alignas(base::kCacheLine) Packet* parked_first = nullptr;
   Packet* parked_last = nullptr;
-  bool awaited = false;  // the next owner has seen the acquire mark
-
-  // The table version for which the old owner has let go. Its release store and the next owner's acquire load
-  // make all that the old owner did to the bucket happen before what the next one does.
-  std::atomic<std::uint32_t> released_version{0};
 
   void park(Packet* packet) {
     packet->next = nullptr;

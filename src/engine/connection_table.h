@@ -86,6 +86,9 @@ class alignas(base::kCacheLine) ConnectionTable {
   // Looks up to kFindBatchMax keys up, of this or of several tables of one arena, so that their cache misses
   // overlap. out[i] answers queries[i].
   static void find_batch(std::span<const Query> queries, std::span<Value*> out);
+  // The same for queries that are made when they are needed: query_at(i), cheap and called several times.
+  template <typename QueryAt>
+  static void find_batch(std::size_t count, QueryAt query_at, std::span<Value*> out);
   void find_batch(std::span<const Key> keys, std::span<const std::uint64_t> hashes,
                   std::span<Value*> out) const;
 
@@ -182,8 +185,8 @@ class alignas(base::kCacheLine) ConnectionTable {
     constexpr std::size_t kHotBytes = std::min(sizeof(Entry), offsetof(Entry, value) + HotValueBytes);
     const auto* bytes = reinterpret_cast<const std::byte*>(entry);
     for (std::size_t at = 0; at < kHotBytes; at += base::kCacheLine) __builtin_prefetch(bytes + at);
-    // The hot bytes may begin in the middle of a line and end in one line more.
-    __builtin_prefetch(bytes + kHotBytes - 1);
+    // Entries of whole lines begin with a line; others may begin in the middle of one and end in one more.
+    if constexpr (sizeof(Entry) % base::kCacheLine != 0) __builtin_prefetch(bytes + kHotBytes - 1);
   }
 
   // The number of the group that a hash belongs to, of `group_count_`: as many low bits as fit, one fewer
@@ -218,9 +221,6 @@ class alignas(base::kCacheLine) ConnectionTable {
   void set_block(std::uint32_t block, std::uint32_t first) { blocks_[block] = first - first_x(block); }
   std::uint32_t block_at(std::uint32_t block) const { return blocks_[block] + first_x(block); }
   IndexGroup* pooled_group(std::uint32_t id) const { return arena_->groups() + id; }
-
-  template <typename QueryAt>
-  static void find_staged(std::size_t count, QueryAt query_at, std::span<Value*> out);
 
   bool link_entry(Cache& cache, std::uint64_t hash, SlotId slot);
   void unlink_entry(Cache& cache, std::uint64_t hash, SlotId slot);

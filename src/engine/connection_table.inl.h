@@ -28,7 +28,7 @@ Value* EVENKEEL_TABLE::find(const Key& key, std::uint64_t hash) const {
 
 EVENKEEL_TABLE_TEMPLATE
 void EVENKEEL_TABLE::find_batch(std::span<const Query> queries, std::span<Value*> out) {
-  find_staged(
+  find_batch(
       queries.size(), [&](std::size_t i) -> const Query& { return queries[i]; }, out);
 }
 
@@ -36,7 +36,7 @@ EVENKEEL_TABLE_TEMPLATE
 void EVENKEEL_TABLE::find_batch(std::span<const Key> keys, std::span<const std::uint64_t> hashes,
                                 std::span<Value*> out) const {
   DCHECK(keys.size() == hashes.size());
-  find_staged(
+  find_batch(
       keys.size(),
       [&](std::size_t i) {
         return Query{this, &keys[i], hashes[i]};
@@ -48,20 +48,20 @@ void EVENKEEL_TABLE::find_batch(std::span<const Key> keys, std::span<const std::
 // What is not settled by that (a false tag, one lookup in 50; a chain) is looked up again one by one.
 EVENKEEL_TABLE_TEMPLATE
 template <typename QueryAt>
-void EVENKEEL_TABLE::find_staged(std::size_t count, QueryAt query_at, std::span<Value*> out) {
+void EVENKEEL_TABLE::find_batch(std::size_t count, QueryAt query_at, std::span<Value*> out) {
   DCHECK(count <= kFindBatchMax && out.size() >= count);
   if (count == 0) return;
   IndexGroup* const all_groups = query_at(0).table->arena_->groups();
   Entry* const all_entries = query_at(0).table->arena_->entries();
   std::array<const IndexGroup*, kFindBatchMax> groups;
   for (std::size_t i = 0; i < count; ++i) {
-    const Query& query = query_at(i);
+    const Query query = query_at(i);
     groups[i] = all_groups + query.table->home_id(query.hash);
     __builtin_prefetch(groups[i]);
   }
   std::array<Entry*, kFindBatchMax> candidates;
   for (std::size_t i = 0; i < count; ++i) {
-    const Query& query = query_at(i);
+    const Query query = query_at(i);
     const std::uint32_t matches = groups[i]->match(tag_of(query.hash));
     candidates[i] = nullptr;
     if (matches != 0) [[likely]] {
@@ -71,7 +71,7 @@ void EVENKEEL_TABLE::find_staged(std::size_t count, QueryAt query_at, std::span<
     }
   }
   for (std::size_t i = 0; i < count; ++i) {
-    const Query& query = query_at(i);
+    const Query query = query_at(i);
     if (candidates[i] != nullptr && same(candidates[i]->key, *query.key)) [[likely]] {
       out[i] = &candidates[i]->value;
     } else if (candidates[i] == nullptr && groups[i]->next == GroupPool::kNone) {

@@ -92,8 +92,10 @@ DispatchStatus Dispatcher::receive() {
   if (burst_next_ == burst_size_ && !source_ended_) take_burst();
   const bool worked = burst_next_ != burst_size_ || source_ended_;
   if (!dispatch_burst()) return DispatchStatus::kBlocked;
-  if (source_ended_) fragments_.give_up_all();
-  publish_statistics();
+  if (source_ended_) {
+    fragments_.give_up_all();
+    publish_statistics();
+  }
   if (!flush()) return DispatchStatus::kBlocked;
   // Release: everything received up to now_ns_ is in the rings for a worker that reads this.
   handed_over_ns_.store(now_ns_, std::memory_order_release);
@@ -105,11 +107,10 @@ void Dispatcher::take_burst() {
   ReceiveStatus status = ReceiveStatus::kEnd;
   if (!stop_.load(std::memory_order_relaxed)) status = source_.receive(burst_, burst_size_);
   source_ended_ = status == ReceiveStatus::kEnd || status == ReceiveStatus::kError;
-  std::uint64_t bytes = 0;
-  for (std::size_t i = 0; i < burst_size_; ++i) bytes += burst_[i]->wire_length;
   if (burst_size_ == 0) now_ns_ = std::max(now_ns_, source_.quiet_until_ns());
   meters_.received.add(burst_size_);
-  meters_.bytes.add(bytes);
+  // A full burst tells that there is more to come: what is told meanwhile need not be exact.
+  if (burst_size_ < kBurst || ++bursts_ % kBurstsPerStatistics == 0) publish_statistics();
 }
 
 DispatchStatus Dispatcher::end() {
@@ -128,24 +129,41 @@ DispatchStatus Dispatcher::end() {
 
 // Returns false where it must go on later, as the memory for fragments is lent out to workers.
 bool Dispatcher::dispatch_burst() {
-  for (; burst_next_ < burst_size_; ++burst_next_) {
-    if (burst_next_ + kPrefetchAhead < burst_size_)
-      __builtin_prefetch(burst_[burst_next_ + kPrefetchAhead]->data);
-    Packet& packet = *burst_[burst_next_];
-    now_ns_ = std::max(now_ns_, packet.time_ns);
-    packet.now_ns = now_ns_;
-    const packet::ParseResult parsed = packet::parse(packet, parse_options_);
-    if (!parsed.connection()) {
-      meters_.by_parse_reason[static_cast<std::size_t>(parsed.reason)].increment();
-      packet.block->release(1);
-    } else if (parsed.fragments_count == 0) {
+  std::uint64_t bytes = 0;
+  std::int64_t now_ns = now_ns_;
+  std::size_t i = burst_next_;
+  const std::size_t end = burst_size_;
+  for (; i < end; ++i) {
+    if (i + kPrefetchAhead < end) __builtin_prefetch(burst_[i + kPrefetchAhead]->data);
+    Packet& packet = *burst_[i];
+    now_ns = std::max(now_ns, packet.time_ns);
+    packet.now_ns = now_ns;
+    const std::uint32_t wire_length = packet.wire_length;  // before it may be released
+    if (packet::parse_plain(packet, parse_options_)) [[likely]] {
       ready_[ready_size_++] = &packet;
-    } else if (!dispatch_fragment(packet, parsed)) {
+    } else if (!dispatch_other(packet)) {
       break;
     }
+    bytes += wire_length;
   }
+  burst_next_ = i;
+  now_ns_ = now_ns;
+  meters_.bytes.add(bytes);
   hand_over();
-  return burst_next_ == burst_size_;
+  return i == end;
+}
+
+// Any other packet than a plain one.
+bool Dispatcher::dispatch_other(Packet& packet) {
+  const packet::ParseResult parsed = packet::parse_carefully(packet, parse_options_);
+  if (!parsed.connection()) {
+    meters_.by_parse_reason[static_cast<std::size_t>(parsed.reason)].increment();
+    packet.block->release(1);
+    return true;
+  }
+  if (parsed.fragments_count != 0) return dispatch_fragment(packet, parsed);
+  ready_[ready_size_++] = &packet;
+  return true;
 }
 
 bool Dispatcher::dispatch_fragment(Packet& packet, const packet::ParseResult& parsed) {

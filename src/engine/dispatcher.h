@@ -81,6 +81,8 @@ class Dispatcher {
 
  private:
   static constexpr std::size_t kPrefetchAhead = 4;
+  // Full bursts between two looks at what the source counts: 2,048 packets, well below a millisecond.
+  static constexpr std::uint32_t kBurstsPerStatistics = 64;
 
   void adopt_newest_table();
   bool leaves_home(const bucket::Reassignment& move) const {
@@ -92,6 +94,7 @@ class Dispatcher {
   DispatchStatus end();
   void take_burst();
   bool dispatch_burst();
+  bool dispatch_other(Packet& packet);
   bool dispatch_fragment(Packet& packet, const packet::ParseResult& parsed);
   void hand_over();
   void stage(ProcessorId worker, RingItem item);
@@ -119,6 +122,7 @@ class Dispatcher {
   std::array<Packet*, kBurst> burst_;  // received; dispatched up to burst_next_
   std::size_t burst_size_ = 0;
   std::size_t burst_next_ = 0;
+  std::uint32_t bursts_ = 0;
   std::array<Packet*, kBurst> ready_;  // parsed, not yet hashed
   std::size_t ready_size_ = 0;
   std::int64_t now_ns_;

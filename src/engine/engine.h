@@ -160,7 +160,8 @@ Engine<H, Clock>::Engine(const EngineOptions& options, std::vector<Source*> sour
         (options.steered.size() == sources.size() && sources.size() == options.workers));
   for (std::uint32_t j = 0; j < options.buckets; ++j) {
     buckets_[j].connections.attach(*arena_);
-    buckets_[j].owner.store(board_.newest().owner[j], std::memory_order_relaxed);  // before any thread starts
+    buckets_[j].ownership.owner.store(board_.newest().owner[j],
+                                      std::memory_order_relaxed);  // before any thread starts
   }
   for (BucketQueue& queue : bucket_queues_) queue.connections.attach(*queue_arena_);
   for (std::size_t d = 0; d < sources.size(); ++d) {

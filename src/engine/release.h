@@ -18,19 +18,20 @@ class BlockReleaser {
   ~BlockReleaser() { flush(); }
 
   void release(const Packet& packet) {
-    if (packet.block != block_) {
+    if (packet.block != block_) [[unlikely]] {
       flush();
       block_ = packet.block;
     }
     ++count_;
   }
 
- private:
+  // Releases them now.
   void flush() {
     if (count_ != 0) block_->release(count_);
     count_ = 0;
   }
 
+ private:
   PacketBlock* block_ = nullptr;
   std::uint32_t count_ = 0;
 };

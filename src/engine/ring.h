@@ -42,7 +42,9 @@ class Ring {
       room = capacity() - static_cast<std::size_t>(tail - producer_head_);
     }
     const std::size_t count = std::min(room, items.size());
-    for (std::size_t i = 0; i < count; ++i) items_[(tail + i) & mask_] = items[i];
+    const std::size_t at = tail & mask_, before_end = std::min(count, capacity() - at);
+    std::copy_n(items.data(), before_end, items_.get() + at);
+    std::copy_n(items.data() + before_end, count - before_end, items_.get());
     // Release: the items, and all that they point to, are visible to a consumer that sees the new tail.
     if (count != 0) tail_.store(tail + count, std::memory_order_release);
     return count;
@@ -58,7 +60,9 @@ class Ring {
       available = static_cast<std::size_t>(consumer_tail_ - head);
     }
     const std::size_t count = std::min(available, out.size());
-    for (std::size_t i = 0; i < count; ++i) out[i] = items_[(head + i) & mask_];
+    const std::size_t at = head & mask_, before_end = std::min(count, capacity() - at);
+    std::copy_n(items_.get() + at, before_end, out.data());
+    std::copy_n(items_.get(), count - before_end, out.data() + before_end);
     // Release: the reads above are done before the producer may write these slots.
     if (count != 0) head_.store(head + count, std::memory_order_release);
     return count;
@@ -68,6 +72,14 @@ class Ring {
   // filled its span, 0 says nothing; after one that did not, nothing was left.
   std::size_t known_waiting() const {
     return static_cast<std::size_t>(consumer_tail_ - head_.load(std::memory_order_relaxed));
+  }
+
+  // [consumer] Shows up to `count_max` of these items, oldest first, and leaves them inside.
+  template <typename Visit>
+  void peek(std::size_t count_max, Visit&& visit) const {
+    const std::uint64_t head = head_.load(std::memory_order_relaxed);  // only this thread writes it
+    const std::size_t count = std::min(count_max, static_cast<std::size_t>(consumer_tail_ - head));
+    for (std::size_t i = 0; i < count; ++i) visit(items_[(head + i) & mask_]);
   }
 
   // [any] Items inside, as of a moment ago. For the consumer, 0 means that all pushes which happened before

@@ -27,12 +27,18 @@ class RingItem {
 
   bool is_packet() const { return (bits_ & 1) == 0; }
   Packet* packet() const { return reinterpret_cast<Packet*>(bits_); }
+  // Starts loading a packet's descriptor. To fetch from a mark's bits is of no use, and does no harm.
+  void prefetch() const {
+    const auto* const bytes = reinterpret_cast<const std::uint8_t*>(bits_);
+    __builtin_prefetch(bytes);
+    __builtin_prefetch(bytes + sizeof(Packet) / 2);
+  }
   Mark mark() const { return static_cast<Mark>(bits_ >> 1 & 3); }
   BucketId bucket() const { return BucketId(static_cast<std::uint32_t>(bits_ >> 3 & 0xffff)); }
   std::uint32_t version() const { return static_cast<std::uint32_t>(bits_ >> 32); }
 
  private:
-  std::uint64_t bits_ = 0;
+  std::uint64_t bits_;  // of no value at first: arrays of items are not cleared for nothing
 };
 static_assert(sizeof(RingItem) == 8);
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 
 namespace evenkeel::packet {
@@ -47,6 +48,8 @@ Result<HashState> toeplitz_state(std::string_view key) {
     return usage_error(fmt::format(
         "hash key '{}' is neither symmetric nor standard nor 40 or 52 bytes in hexadecimal digits", key));
   }
+  if (std::all_of(bytes->begin(), bytes->end(), [](std::uint8_t byte) { return byte == 0; }))
+    return usage_error("a hash key of zeros gives every connection the same hash: give it some ones");
   return HashState::toeplitz(*bytes);
 }
 

@@ -48,11 +48,10 @@ bool repeats_every_16_bits(std::span<const std::uint8_t> key) {
 
 std::array<std::uint32_t, 256> byte_table(std::span<const std::uint8_t> key, std::size_t byte) {
   std::array<std::uint32_t, 256> table{};
-  for (std::size_t value = 0; value < table.size(); ++value) {
-    for (std::size_t bit = 0; bit < 8; ++bit) {
-      if ((value >> (7 - bit)) & 1) table[value] ^= key_word(key, byte * 8 + bit);
-    }
-  }
+  for (std::size_t bit = 0; bit < 8; ++bit) table[std::size_t{128} >> bit] = key_word(key, byte * 8 + bit);
+  // Of several bits: the lowest, and the others together.
+  for (std::size_t value = 1; value < table.size(); ++value)
+    table[value] = table[value & (~value + 1)] ^ table[value & (value - 1)];
   return table;
 }
 

@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "packet/careful.h"
 #include "packet/datagram.h"
 #include "packet/link.h"
 #include "packet/tunnel.h"

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <memory>
 
-#include "packet/careful.h"
 #include "packet/hash.h"
 #include "packet/parse.h"
 #include "packet_builder.h"

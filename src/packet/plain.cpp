@@ -3,9 +3,9 @@
 #include <bit>
 #include <cstring>
 
-#include "packet/careful.h"
 #include "packet/datagram.h"
 #include "packet/link.h"
+#include "packet/parse.h"
 
 namespace evenkeel::packet {
 namespace {
@@ -17,6 +17,7 @@ constexpr std::uint32_t kVlanTag = 4;
 constexpr std::uint32_t kIpv4Header = 20;
 constexpr std::uint32_t kIpv6Header = 40;
 constexpr std::uint32_t kTcpHeaderMin = 20;
+constexpr std::uint8_t kVersionFourNoOptions = 0x45;
 constexpr std::uint32_t kUdpHeader = 8;
 
 template <typename Word>
@@ -72,8 +73,9 @@ bool fill_ipv4_key(const std::uint8_t* addresses, std::uint32_t ports, std::uint
                    ConnectionKey& key) {
   const auto pair = load<std::uint64_t>(addresses);
   const std::uint64_t numbers = from_network(pair);
-  bool reversed = numbers > std::rotl(numbers, 32);
-  if (numbers == std::rotl(numbers, 32)) [[unlikely]] {
+  const std::uint64_t swapped = std::rotl(numbers, 32);
+  bool reversed = numbers > swapped;
+  if (numbers == swapped) [[unlikely]] {
     reversed = from_network(ports) > std::rotl(from_network(ports), 16);
   }
   const std::uint64_t ordered = std::rotl(pair, static_cast<int>(reversed) * 32);
@@ -132,30 +134,30 @@ void fill_offsets(const Plain& plain, std::uint32_t payload_offset, Packet& pack
   packet.payload_offset = static_cast<std::uint16_t>(payload_offset);
 }
 
-// Inlined: else what it is told of the packet goes through memory.
-[[gnu::always_inline]] inline void fill_tcp(const Plain& plain, bool reversed, Packet& packet) {
+// Inlined, here and below: else what it is told of the packet goes through memory.
+[[gnu::always_inline]] inline void fill_tcp(const Plain& plain, const std::uint8_t* header, bool reversed,
+                                            Packet& packet) {
   static_assert(Packet::kReversed == 1);
-  const std::uint8_t* const header = packet.data + plain.transport_offset;
-  const std::uint32_t size = (header[12] >> 4) * 4u;
+  const std::uint32_t size = header[12] >> 2 & 0x3cu;  // its upper half, in words of 4 bytes
   const bool plausible = size >= kTcpHeaderMin && plain.transport_offset + size <= plain.end();
   fill_offsets(plain, plausible ? plain.transport_offset + size : 0, packet);
   packet.flags = static_cast<std::uint8_t>(Packet::kTcpHeader | static_cast<std::uint8_t>(reversed));
   packet.tcp_flags = header[13];
 }
 
-void fill_udp(const Plain& plain, bool reversed, Packet& packet) {
+[[gnu::always_inline]] inline void fill_udp(const Plain& plain, bool reversed, Packet& packet) {
   fill_offsets(plain, plain.transport_offset + kUdpHeader, packet);
   packet.flags = static_cast<std::uint8_t>(reversed);
   packet.tcp_flags = 0;
 }
 
-// Fills everything behind the key where the transport is one of the two, and all there. UDP may be a tunnel.
+// Fills everything where the transport is one of the two, and all there. UDP may be a tunnel.
 template <typename FillKey>
-bool fill_transport(const Plain& plain, std::uint8_t protocol, const ParseOptions& options, Packet& packet,
-                    const FillKey& fill_key) {
-  const auto* const header = packet.data + plain.transport_offset;
+[[gnu::always_inline]] inline bool fill_transport(const Plain& plain, const std::uint8_t* header,
+                                                  std::uint8_t protocol, const ParseOptions& options,
+                                                  Packet& packet, const FillKey& fill_key) {
   if (protocol == kProtocolTcp && holds_headers(packet, plain, kTcpHeaderMin)) [[likely]] {
-    fill_tcp(plain, fill_key(load<std::uint32_t>(header)), packet);
+    fill_tcp(plain, header, fill_key(load<std::uint32_t>(header)), packet);
     return true;
   }
   if (protocol == kProtocolUdp && !options.inner_tunnel && holds_headers(packet, plain, kUdpHeader)) {
@@ -165,54 +167,54 @@ bool fill_transport(const Plain& plain, std::uint8_t protocol, const ParseOption
   return false;
 }
 
-// The ways below end in a call of another one or of the careful way, so that none of them needs a stack frame
-// for what it leaves to others.
-
-// The caller has checked that 20 bytes are captured.
-[[gnu::noinline]] ParseResult parse_ipv4(Packet& packet, const ParseOptions& options, std::uint32_t offset) {
-  const std::uint8_t* const header = packet.data + offset;
-  constexpr std::uint8_t kVersionFourNoOptions = 0x45;
+// Behind a header that is IPv4 without options, of which 20 bytes are captured.
+[[gnu::always_inline]] inline bool parse_ipv4(Packet& packet, const ParseOptions& options,
+                                              const std::uint8_t* header, std::uint32_t offset) {
   const bool fragment = (load_big16(header + 6) & 0x3fff) != 0;
-  if (header[0] != kVersionFourNoOptions || fragment) return parse_carefully(packet, options);
+  if (fragment) [[unlikely]]
+    return false;
   const Plain plain{offset, offset + kIpv4Header, load_big16(header + 2)};
   const std::uint8_t protocol = header[9];
-  const auto fill_key = [&](std::uint32_t ports) {
+  return fill_transport(plain, header + kIpv4Header, protocol, options, packet, [&](std::uint32_t ports) {
     return fill_ipv4_key(header + 12, ports, protocol, packet.key);
-  };
-  if (!fill_transport(plain, protocol, options, packet, fill_key)) return parse_carefully(packet, options);
-  return ParseResult();
+  });
 }
 
-[[gnu::noinline]] ParseResult parse_ipv6(Packet& packet, const ParseOptions& options, std::uint32_t offset) {
-  const std::uint8_t* const header = packet.data + offset;
-  if (packet.captured_length < offset + kIpv6Header || header[0] >> 4 != 6)
-    return parse_carefully(packet, options);
+bool parse_ipv6(Packet& packet, const ParseOptions& options, const std::uint8_t* header,
+                std::uint32_t offset) {
+  if (packet.captured_length < offset + kIpv6Header || header[0] >> 4 != 6) return false;
   const Plain plain{offset, offset + kIpv6Header, kIpv6Header + load_big16(header + 4)};
   const std::uint8_t protocol = header[6];
-  const auto fill_key = [&](std::uint32_t ports) {
+  return fill_transport(plain, header + kIpv6Header, protocol, options, packet, [&](std::uint32_t ports) {
     return fill_ipv6_key(header + 8, ports, protocol, packet.key);
-  };
-  if (!fill_transport(plain, protocol, options, packet, fill_key)) return parse_carefully(packet, options);
-  return ParseResult();
+  });
+}
+
+// With a VLAN tag, or IPv6.
+[[gnu::noinline]] bool parse_less_plain(Packet& packet, const ParseOptions& options) {
+  const std::uint8_t* const data = packet.data;
+  std::uint32_t offset = kEthernetHeader;
+  std::uint16_t ether_type = load_big16(data + 12);
+  if (ether_type == kEtherTypeVlan) {
+    ether_type = load_big16(data + 16);
+    offset += kVlanTag;
+  }
+  if (ether_type == kEtherTypeIpv6) return parse_ipv6(packet, options, data + offset, offset);
+  return ether_type == kEtherTypeIpv4 && data[offset] == kVersionFourNoOptions &&
+         parse_ipv4(packet, options, data + offset, offset);
 }
 
 }  // namespace
 
-ParseResult parse(Packet& packet, const ParseOptions& options) {
+bool parse_plain(Packet& packet, const ParseOptions& options) {
   constexpr std::uint32_t kEnough = kEthernetHeader + kVlanTag + kIpv4Header;
-  if (packet.link != LinkType::kEthernet || packet.captured_length < kEnough)
-    return parse_carefully(packet, options);
-  std::uint32_t offset = kEthernetHeader;
-  std::uint16_t ether_type = load_big16(packet.data + 12);
-  if (ether_type == kEtherTypeVlan) {
-    ether_type = load_big16(packet.data + 16);
-    offset += kVlanTag;
-  }
-  if (ether_type == kEtherTypeIpv4) [[likely]] {
-    return parse_ipv4(packet, options, offset);
-  }
-  if (ether_type == kEtherTypeIpv6) return parse_ipv6(packet, options, offset);
-  return parse_carefully(packet, options);
+  if (packet.link != LinkType::kEthernet || packet.captured_length < kEnough) [[unlikely]]
+    return false;
+  // The EtherType and the first byte behind it at once.
+  const std::uint32_t type_and_version = from_network(load<std::uint32_t>(packet.data + 12)) >> 8;
+  if (type_and_version == (std::uint32_t{kEtherTypeIpv4} << 8 | kVersionFourNoOptions)) [[likely]]
+    return parse_ipv4(packet, options, packet.data + kEthernetHeader, kEthernetHeader);
+  return parse_less_plain(packet, options);
 }
 
 }  // namespace evenkeel::packet

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <numeric>
 
 namespace evenkeel::policy {
@@ -107,6 +108,9 @@ Result<DriftResult> run_drift(std::span<const std::vector<double>> rounds, std::
   if (!(mean_load > 0)) return usage_error("there is no load in any round");
   const double total_capacity = std::accumulate(capacity.begin(), capacity.end(), 0.0);
   const double scale = options.utilization * total_capacity / mean_load;
+  if (!(mean_load < std::numeric_limits<double>::infinity()) ||
+      !(scale < std::numeric_limits<double>::infinity()))
+    return usage_error("the loads are too large or too small for numbers: scale them");
 
   std::vector<ProcessorId> owner(start.begin(), start.end());
   Round round;
@@ -120,7 +124,7 @@ Result<DriftResult> run_drift(std::span<const std::vector<double>> rounds, std::
                       .usage = round.usage,
                       .backlog = {},
                       .capacity = capacity,
-                      .pinned = {}};
+                      .pinned = options.pinned};
     if (estimator != nullptr) snapshot = estimator->observe(snapshot);
     const auto planned = policy.plan(snapshot, plan);
     const auto end = std::chrono::steady_clock::now();

@@ -19,6 +19,7 @@ namespace evenkeel::policy {
 struct DriftOptions {
   double utilization = 0.85;          // mean of all processors, over all rounds
   std::uint32_t skipped_rounds = 10;  // settling in, left out of the statistics
+  std::span<const bool> pinned = {};  // buckets that may not move: as in Snapshot
 };
 
 // Means are over the rounds that count.

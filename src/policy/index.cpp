@@ -9,18 +9,32 @@ Result<void> IndexPolicy::plan(const Snapshot& snapshot, Plan& plan) {
   measured_.set_targets(snapshot);
   reserve(snapshot);
   set_quotas(snapshot);
-  begin(snapshot);
+  make(snapshot, kBucketsMax, plan);
+  if (cap_.apply(snapshot, measured_, options_.moves_max, builder_)) {
+    // The best moves of the whole plan; or, where few of them do without the others, a plan made of so few.
+    builder_.finish(snapshot, measured_, plan);
+    const double best_of_whole = plan.max_over_mean_after;
+    make(snapshot, options_.moves_max, plan);
+    if (plan.max_over_mean_after > best_of_whole) {
+      make(snapshot, kBucketsMax, plan);
+      cap_.apply(snapshot, measured_, options_.moves_max, builder_);
+      builder_.finish(snapshot, measured_, plan);
+    }
+  }
+  describe(plan);
+  return {};
+}
+
+void IndexPolicy::make(const Snapshot& snapshot, std::uint32_t moves_max, Plan& plan) {
+  begin(snapshot, moves_max);
   set_limits(snapshot, options_.trigger);
   if (measured_.total_load > 0 && any_above_limit()) level(snapshot, true);
   builder_.finish(snapshot, measured_, plan);
   // An elephant was given a home that cannot be cleared, as for pins: then every elephant stays where it is.
-  if (plan.max_over_mean_after > plan.max_over_mean_before * (1 + kRounding) && !evacuated_) {
-    begin(snapshot);
-    level(snapshot, false);
-    builder_.finish(snapshot, measured_, plan);
-  }
-  describe(plan);
-  return {};
+  if (evacuated_ || plan.max_over_mean_after <= measured_.max_over_mean() * (1 + kRounding)) return;
+  begin(snapshot, moves_max);
+  level(snapshot, false);
+  builder_.finish(snapshot, measured_, plan);
 }
 
 void IndexPolicy::reserve(const Snapshot& snapshot) {
@@ -31,7 +45,7 @@ void IndexPolicy::reserve(const Snapshot& snapshot) {
 }
 
 // To where leveling starts: everything in its place, but for what a processor of capacity 0 had.
-void IndexPolicy::begin(const Snapshot& snapshot) {
+void IndexPolicy::begin(const Snapshot& snapshot, std::uint32_t moves_max) {
   builder_.begin(snapshot);
   loads_.clear();
   for (const ProcessorLoad& processor : measured_.processors) loads_.push_back(processor.load);
@@ -39,12 +53,13 @@ void IndexPolicy::begin(const Snapshot& snapshot) {
   evacuated_ = evacuation_.run(snapshot, measured_, loads_, builder_) > 0;
   for (std::uint32_t j = 0; evacuated_ && j < owner_.size(); ++j)
     owner_[j] = ProcessorId(builder_.destination(snapshot, BucketId(j)));
-  moves_left_ = options_.moves_max;
+  moves_left_ = moves_max;
   levels_.assign(measured_.processors.size(), {});
+  room_.assign(levels_.size());
   for (std::size_t i = 0; i < levels_.size(); ++i) {
     const ProcessorLoad& processor = measured_.processors[i];
-    levels_[i] = {
-        .load = loads_[i], .target = processor.target, .quota = quotas_[i], .capacity = processor.capacity};
+    levels_[i] = {.load = loads_[i], .target = processor.target, .capacity = processor.capacity};
+    room_.set(i, quotas_[i]);
   }
 }
 
@@ -135,7 +150,7 @@ void IndexPolicy::close_homes(const Snapshot& snapshot) {
     const ProcessorLoad& home = measured_.processors[i];
     if (!home.has_elephant || builder_.destination(snapshot, home.elephant) == i) continue;
     levels_[i].target = std::min(levels_[i].target, levels_[i].load);
-    levels_[i].quota = 0;
+    room_.set(i, 0);
   }
 }
 
@@ -145,7 +160,7 @@ void IndexPolicy::apply_move(std::uint32_t from, std::size_t position, std::uint
   sorted_.move(from, position, to);
   levels_[from].load -= load;
   levels_[to].load += load;
-  levels_[to].quota -= load;
+  room_.set(to, room_[to] - load);
   --moves_left_;
 }
 
@@ -171,10 +186,8 @@ bool IndexPolicy::is_donor(std::uint32_t i) const {
 }
 
 std::uint32_t IndexPolicy::roomiest() const {
-  std::uint32_t best = kNobody;
-  for (std::uint32_t i = 0; i < levels_.size(); ++i)
-    if (levels_[i].quota > 0 && (best == kNobody || levels_[i].quota > levels_[best].quota)) best = i;
-  return best;
+  const std::uint32_t best = room_.top();
+  return room_[best] > 0 ? best : kNobody;
 }
 
 // A donor that could only give many small buckets may have a large one that is just too large: it goes, and
@@ -184,7 +197,7 @@ void IndexPolicy::trade_large() {
     const std::uint32_t receiver = roomiest();
     if (receiver == kNobody) return;
     if (!is_donor(donor)) continue;
-    const double needed = std::min(levels_[donor].load - levels_[donor].target, levels_[receiver].quota);
+    const double needed = std::min(levels_[donor].load - levels_[donor].target, room_[receiver]);
     const std::size_t position = sorted_.largest_within(donor, needed);
     const double single = position < sorted_.size(donor) ? sorted_.loads(donor)[position] : 0;
     if (position == 0 || single * kMovesPerTrade > needed) continue;
@@ -232,7 +245,7 @@ void IndexPolicy::fill_quotas() {
     if (receiver == kNobody) break;
     const auto best = std::max_element(offers_.begin(), offers_.end(),
                                        [](const Offer& a, const Offer& b) { return a.load < b.load; });
-    if (!renew(*best, levels_[receiver].quota)) {
+    if (!renew(*best, room_[receiver])) {
       *best = offers_.back();
       offers_.pop_back();
     } else if (best->settled) {
@@ -282,7 +295,7 @@ void IndexPolicy::repair(bool may_cross) {
 void IndexPolicy::refresh(std::uint32_t processor) {
   Level& level = levels_[processor];
   level.stuck = false;
-  level.quota = level.capacity > 0 ? std::max(0.0, level.target - level.load) : 0;
+  room_.set(processor, level.capacity > 0 ? std::max(0.0, level.target - level.load) : 0);
 }
 
 // How far a processor would be above its target with `load` more, for its capacity.
@@ -386,10 +399,11 @@ bool IndexPolicy::repair_one(std::uint32_t donor) {
   const std::uint32_t receiver = roomiest();
   if (receiver == kNobody) return false;
   const double excess = levels_[donor].load - levels_[donor].target;
-  const std::size_t position = sorted_.largest_within(donor, std::min(excess, levels_[receiver].quota));
+  const std::size_t position = sorted_.largest_within(donor, std::min(excess, room_[receiver]));
   const double single = position < sorted_.size(donor) ? sorted_.loads(donor)[position] : 0;
+  // No swap can level by more than there is to give and to take.
   Swap swap;
-  if (may_move(2)) swap = best_swap(donor);
+  if (may_move(2) && std::min(excess, room_[receiver]) > 2 * single) swap = best_swap(donor);
   const double swap_worth =
       std::max(2 * levels_[donor].worth, options_.swap_gain_min * levels_[donor].target);
   if (swap.gain > swap_worth && swap.gain > 2 * single) {
@@ -404,16 +418,27 @@ bool IndexPolicy::repair_one(std::uint32_t donor) {
 }
 
 IndexPolicy::Swap IndexPolicy::best_swap(std::uint32_t donor) {
+  // The one with the most room mostly has enough to give back; only else are the others put in order.
+  Swap best;
+  const std::uint32_t first = roomiest();
+  if (first == kNobody) return best;
+  try_swap(donor, first, best);
+  const double enough = levels_[donor].load - levels_[donor].limit;
+  if (best.gain >= enough) return best;
   partners_.clear();
   for (std::uint32_t i = 0; i < levels_.size(); ++i)
-    if (levels_[i].quota > 0) partners_.push_back(i);
-  const std::size_t count = std::min<std::size_t>(options_.swap_partners_max, partners_.size());
-  std::partial_sort(partners_.begin(), partners_.begin() + count, partners_.end(),
-                    [&](std::uint32_t a, std::uint32_t b) { return levels_[a].quota > levels_[b].quota; });
-  Swap best;
-  for (std::size_t k = 0; k < count; ++k) {
-    if (levels_[partners_[k]].quota <= best.gain) break;
-    try_swap(donor, partners_[k], best);
+    if (room_[i] > best.gain && i != first) partners_.push_back(i);
+  const auto less_room = [&](std::uint32_t a, std::uint32_t b) {
+    return room_[a] != room_[b] ? room_[a] < room_[b] : a > b;
+  };
+  std::make_heap(partners_.begin(), partners_.end(), less_room);
+  for (std::size_t tried = 1; tried < options_.swap_partners_max && !partners_.empty(); ++tried) {
+    const std::uint32_t partner = partners_.front();
+    if (room_[partner] <= best.gain) break;
+    try_swap(donor, partner, best);
+    if (best.gain >= enough) break;
+    std::pop_heap(partners_.begin(), partners_.end(), less_room);
+    partners_.pop_back();
   }
   return best;
 }
@@ -423,7 +448,7 @@ IndexPolicy::Swap IndexPolicy::best_swap(std::uint32_t donor) {
 void IndexPolicy::try_swap(std::uint32_t donor, std::uint32_t receiver, Swap& best) const {
   const auto give = sorted_.loads(donor);
   const auto take = sorted_.loads(receiver);
-  const double most = std::min(levels_[donor].load - levels_[donor].target, levels_[receiver].quota);
+  const double most = std::min(levels_[donor].load - levels_[donor].target, room_[receiver]);
   const double enough = std::min(most, levels_[donor].load - levels_[donor].limit);
   std::size_t back = 0;
   for (std::size_t k = 0; k < give.size() && give[k] > best.gain; ++k) {

@@ -15,7 +15,9 @@
 #include <utility>
 #include <vector>
 
+#include "policy/max_tree.h"
 #include "policy/measure.h"
+#include "policy/move_cap.h"
 #include "policy/plan_builder.h"
 #include "policy/sorted_buckets.h"
 
@@ -33,7 +35,6 @@ class IndexPolicy final : public Policy {
     double target = 0;  // T_i
     double limit = 0;   // planning ends when the load is not above it
     double worth = 0;   // a move that levels by no more is not worth its cost, or drowns in the error
-    double quota = 0;   // what of its quota is left
     double capacity = 0;
     bool stuck = false;  // a donor for which nothing fits
   };
@@ -55,12 +56,13 @@ class IndexPolicy final : public Policy {
   static constexpr double kCrossingGain = 0.9;
   // An elephant that fills this much of a processor tolerates no neighbours.
   static constexpr double kFull = 0.9;
-  static constexpr double kWorthInErrors = 0.25;
+  static constexpr double kWorthInErrors = 0.1;
   static constexpr double kMovesPerTrade = 4;
   static constexpr std::size_t kExchangeTries = 4;
 
   void reserve(const Snapshot& snapshot);
-  void begin(const Snapshot& snapshot);
+  void make(const Snapshot& snapshot, std::uint32_t moves_max, Plan& plan);
+  void begin(const Snapshot& snapshot, std::uint32_t moves_max);
   void level(const Snapshot& snapshot, bool elephants_move);
   void describe(Plan& plan) const;
   void set_limits(const Snapshot& snapshot, double hysteresis);
@@ -97,9 +99,11 @@ class IndexPolicy final : public Policy {
   SortedBuckets sorted_;
   PlanBuilder builder_;
   Evacuation evacuation_;
+  MoveCap cap_;
   std::vector<Level> levels_;
   std::vector<double> loads_;
   std::vector<double> quotas_;
+  MaxTree room_;  // what of its quota each has left
   std::vector<ProcessorId> owner_;
   std::vector<std::pair<BucketId, double>> back_;
   std::vector<Offer> offers_;

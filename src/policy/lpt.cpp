@@ -39,6 +39,7 @@ Result<void> LptPolicy::plan(const Snapshot& snapshot, Plan& plan) {
     const bool leaves = snapshot.capacity[snapshot.owner[j].value()] == 0;
     builder_.move(BucketId(j), best, leaves ? MoveReason::kEvacuate : MoveReason::kLevel);
   }
+  cap_.apply(snapshot, measured_, options_.moves_max, builder_);
   builder_.finish(snapshot, measured_, plan);
   return {};
 }

@@ -7,18 +7,22 @@
 #include <vector>
 
 #include "policy/measure.h"
+#include "policy/move_cap.h"
 #include "policy/plan_builder.h"
 
 namespace evenkeel::policy {
 
 class LptPolicy final : public Policy {
  public:
+  explicit LptPolicy(const PolicyOptions& options) : options_(options) {}
   std::string_view name() const override { return "lpt"; }
   Result<void> plan(const Snapshot& snapshot, Plan& plan) override;
 
  private:
+  PolicyOptions options_;
   Measured measured_;
   PlanBuilder builder_;
+  MoveCap cap_;
   std::vector<std::uint32_t> order_;
   std::vector<double> load_;
 };

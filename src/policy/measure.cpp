@@ -36,6 +36,19 @@ Result<void> check_capacity(std::span<const double> capacity) {
   return {};
 }
 
+// A processor of capacity 0 must end empty: nothing may be held there.
+Result<void> check_pins(const Snapshot& snapshot) {
+  for (std::size_t j = 0; j < snapshot.pinned.size(); ++j) {
+    const std::size_t owner = snapshot.owner[j].value();
+    if (snapshot.pinned[j] && owner < snapshot.capacity.size() && snapshot.capacity[owner] == 0)
+      return usage_error(
+          fmt::format("bucket {} may not move from processor {}, which is to be emptied: give "
+                      "one of the two up",
+                      j, owner));
+  }
+  return {};
+}
+
 Result<void> check_shape(const Snapshot& snapshot) {
   const std::size_t buckets = snapshot.bucket_load.size();
   const std::size_t processors = snapshot.capacity.size();
@@ -47,6 +60,7 @@ Result<void> check_shape(const Snapshot& snapshot) {
         fmt::format("owners of {} buckets given, loads of {}", snapshot.owner.size(), buckets));
   if (!snapshot.pinned.empty() && snapshot.pinned.size() != buckets)
     return usage_error(fmt::format("pins of {} buckets given, loads of {}", snapshot.pinned.size(), buckets));
+  if (auto result = check_pins(snapshot); !result) return result;
   if (!snapshot.usage.empty())
     if (auto result = check_values("usage", snapshot.usage, processors); !result) return result;
   if (!snapshot.backlog.empty())
@@ -220,10 +234,28 @@ double Measured::max_over_mean() const {
   return worst / (total_load / total_capacity);
 }
 
-double Measured::lower_bound() const {
+double Measured::max_over_mean_before() const {
   if (total_load <= 0) return 1;
+  const double removed_capacity = capacity_max();
+  double worst = 0, capacities = 0;
+  for (const ProcessorLoad& processor : processors) {
+    if (processor.load <= 0 && processor.capacity <= 0) continue;
+    const double capacity = processor.capacity > 0 ? processor.capacity : removed_capacity;
+    worst = std::max(worst, processor.load / capacity);
+    capacities += capacity;
+  }
+  return std::max(1.0, worst / (total_load / capacities));  // 1: against rounding
+}
+
+double Measured::capacity_max() const {
   double fastest = 0;
   for (const ProcessorLoad& processor : processors) fastest = std::max(fastest, processor.capacity);
+  return fastest;
+}
+
+double Measured::lower_bound() const {
+  if (total_load <= 0) return 1;
+  const double fastest = capacity_max();
   return std::max(1.0, largest_bucket / fastest / (total_load / total_capacity));
 }
 

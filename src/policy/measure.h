@@ -42,6 +42,9 @@ class Measured {
   }
   // max / mean of L_i / c_i over the processors with a capacity; 1 where there is no load.
   double max_over_mean() const;
+  // The same of what was measured, before anything moves: a processor of capacity 0 that still has load
+  // counts as if it had the capacity of the fastest. At least 1, and at least lower_bound().
+  double max_over_mean_before() const;
   // What no assignment can beat: the mean, and the largest bucket on the fastest processor.
   double lower_bound() const;
 
@@ -60,6 +63,7 @@ class Measured {
   void fix_target(ProcessorLoad& processor, double target);
   void fix_immovable();
   double free_capacity_max() const;
+  double capacity_max() const;
   double share() const;
   ProcessorLoad* home_of(const Snapshot& snapshot, const Elephant& elephant);
 

@@ -41,7 +41,7 @@ void PlanBuilder::finish(const Snapshot& snapshot, const Measured& measured, Pla
     plan.moves.push_back({bucket, from, to, snapshot.bucket_load[bucket.value()], destination.reason});
   }
   plan.total_index = 0;
-  plan.max_over_mean_before = measured.max_over_mean();
+  plan.max_over_mean_before = measured.max_over_mean_before();
   plan.lower_bound = measured.lower_bound();
   double worst = 0;
   for (std::size_t i = 0; i < measured.processors.size(); ++i) {

@@ -4,6 +4,7 @@
 // comes back does not appear. Thread: [control]. Allocates only when the numbers grow.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "policy/measure.h"
@@ -18,7 +19,8 @@ class PlanBuilder {
 
   // Moves so far, a bucket that came back included.
   std::size_t moves() const { return touched_.size(); }
-  bool touched(BucketId bucket) const { return destination_[bucket.value()].touched; }
+  std::span<const BucketId> touched() const { return touched_; }
+  MoveReason reason(BucketId bucket) const { return destination_[bucket.value()].reason; }
   std::uint32_t destination(const Snapshot& snapshot, BucketId bucket) const {
     const Destination& d = destination_[bucket.value()];
     return d.touched ? d.processor : snapshot.owner[bucket.value()].value();

@@ -160,6 +160,51 @@ TEST_P(EveryPolicy, LeavesPinnedBucketsWhereTheyAre) {
   }));
 }
 
+TEST_P(EveryPolicy, RefusesToHoldABucketWhereEverythingMustLeave) {
+  auto policy = make_policy(GetParam());
+  World world = level_world(8, 2);
+  world.capacity[1] = 0;
+  world.pinned = std::make_unique<bool[]>(8);
+  world.pinned[3] = true;
+  Plan plan;
+  const auto result = (*policy)->plan(world.snapshot(), plan);
+  ASSERT_FALSE(result.ok());
+  EXPECT_NE(result.error().message.find("bucket 3"), std::string::npos) << result.error().message;
+}
+
+// With a cap, a plan never makes the worst processor worse, whatever the policy: bad moves are left out.
+TEST_P(EveryPolicy, KeepsTheBestMovesWithinACap) {
+  EXPECT_TRUE(rc::check([&] {
+    const World world = draw_world();
+    PolicyOptions options = draw_options();
+    const std::size_t moves = plan_with(GetParam(), world, options).moves.size();
+    options.moves_max = *rc::gen::inRange(0u, std::max(1u, static_cast<std::uint32_t>(moves)));
+    const Plan plan = plan_with(GetParam(), world, options);
+    RC_ASSERT(plan.moves.size() <= options.moves_max);
+    RC_ASSERT(plan.max_over_mean_after <= plan.max_over_mean_before * (1 + 1e-9));
+  }));
+}
+
+TEST_P(EveryPolicy, ACapDoesNotKeepAProcessorFromBeingEmptied) {
+  World world = level_world(64, 4);
+  world.capacity[2] = 0;
+  const Plan plan = plan_with(GetParam(), world, {.moves_max = 0});
+  EXPECT_EQ(plan.moves.size(), 16u);
+  for (const Move& move : plan.moves) EXPECT_EQ(move.from, ProcessorId(2));
+}
+
+TEST_P(EveryPolicy, SaysOfBeforeNeverLessThanTheBound) {
+  EXPECT_TRUE(rc::check([&] {
+    World world = draw_world();
+    const auto gone = *rc::gen::inRange<std::size_t>(0, world.capacity.size());
+    if (world.capacity.size() > 1) world.capacity[gone] = 0;
+    const Plan plan = plan_with(GetParam(), world, draw_options());
+    RC_ASSERT(plan.lower_bound >= 1);
+    RC_ASSERT(plan.max_over_mean_before >= plan.lower_bound * (1 - 1e-9));
+    RC_ASSERT(plan.max_over_mean_after >= plan.lower_bound * (1 - 1e-9));
+  }));
+}
+
 TEST_P(EveryPolicy, RefusesWhatIsNoLoad) {
   auto policy = make_policy(GetParam());
   ASSERT_TRUE(policy.ok());
@@ -355,6 +400,18 @@ TEST(Index, HonoursTheCapOnMovesAndTheirCost) {
   PolicyOptions dear = PolicyOptions::quality();
   dear.move_cost = 1;
   EXPECT_TRUE(plan_with("index", world, dear).moves.empty());
+}
+
+// Of one move, the one that helps most: from the busiest processor, to where it leaves both lowest.
+TEST(Index, SpendsItsOneMoveOnTheBusiestProcessor) {
+  World world = level_world(512, 8);
+  for (std::size_t j = 0; j < 512; ++j) world.load[j] *= j % 8 == 3 ? 1.5 : j % 8 == 6 ? 1.1 : 0.9;
+  PolicyOptions options;
+  options.moves_max = 1;
+  const Plan plan = plan_with("index", world, options);
+  ASSERT_EQ(plan.moves.size(), 1u);
+  EXPECT_EQ(plan.moves[0].from, ProcessorId(3));
+  EXPECT_LT(plan.max_over_mean_after, plan.max_over_mean_before);
 }
 
 // The bars of docs/policies.md, small: mean excess over the lower bound of one plan, in per cent.

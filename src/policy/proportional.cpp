@@ -25,6 +25,7 @@ Result<void> ProportionalPolicy::plan(const Snapshot& snapshot, Plan& plan) {
   if (measured_.total_load > 0 || evacuate) {
     set_shares(snapshot.bucket_load.size());
     deal_out(snapshot);
+    cap_.apply(snapshot, measured_, options_.moves_max, builder_);
   }
   builder_.finish(snapshot, measured_, plan);
   for (std::size_t i = 0; i < index_.size(); ++i) {
@@ -51,7 +52,6 @@ void ProportionalPolicy::deal_out(const Snapshot& snapshot) {
   surplus_.assign(index_.size(), 0);
   for (const ProcessorId owner : snapshot.owner) ++surplus_[owner.value()];
   for (std::size_t i = 0; i < surplus_.size(); ++i) surplus_[i] -= static_cast<std::int64_t>(wanted_[i]);
-  std::uint32_t moves_left = options_.moves_max;
   std::uint32_t to = 0;
   const auto next_receiver = [&](bool any) {
     for (std::size_t tries = 0; tries < surplus_.size(); ++tries) {
@@ -65,11 +65,10 @@ void ProportionalPolicy::deal_out(const Snapshot& snapshot) {
     const bool leaves = snapshot.capacity[from] == 0;
     if (surplus_[from] <= 0 && !leaves) continue;
     if (!snapshot.pinned.empty() && snapshot.pinned[j]) continue;
-    if ((moves_left == 0 && !leaves) || !next_receiver(leaves)) continue;
+    if (!next_receiver(leaves)) continue;
     builder_.move(BucketId(j), to, leaves ? MoveReason::kEvacuate : MoveReason::kLevel);
     --surplus_[from];
     ++surplus_[to];
-    if (!leaves) --moves_left;
   }
 }
 

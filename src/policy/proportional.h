@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "policy/measure.h"
+#include "policy/move_cap.h"
 #include "policy/plan_builder.h"
 
 namespace evenkeel::policy {
@@ -28,6 +29,7 @@ class ProportionalPolicy final : public Policy {
   PolicyOptions options_;
   Measured measured_;
   PlanBuilder builder_;
+  MoveCap cap_;
   std::vector<double> index_;
   std::vector<double> wanted_;         // of the number of buckets
   std::vector<std::int64_t> surplus_;  // buckets above the wanted number; below 0: how many it may get

@@ -35,8 +35,8 @@ Result<std::unique_ptr<Policy>> make_policy(std::string_view name, const PolicyO
   if (name == "index") made = std::make_unique<policy::IndexPolicy>(options);
   if (name == "static") made = std::make_unique<policy::StaticPolicy>();
   if (name == "proportional") made = std::make_unique<policy::ProportionalPolicy>(options);
-  if (name == "rsspp") made = std::make_unique<policy::RssppPolicy>();
-  if (name == "lpt") made = std::make_unique<policy::LptPolicy>();
+  if (name == "rsspp") made = std::make_unique<policy::RssppPolicy>(options);
+  if (name == "lpt") made = std::make_unique<policy::LptPolicy>(options);
   if (made == nullptr)
     return usage_error(fmt::format("there is no policy '{}': one of {}", name, fmt::join(kNames, ", ")));
   return made;

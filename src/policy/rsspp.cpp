@@ -23,10 +23,12 @@ Result<void> RssppPolicy::plan(const Snapshot& snapshot, Plan& plan) {
       if (best_transfer_[k] == kNone) continue;
       const std::uint32_t to = takers_[best_transfer_[k]].processor;
       builder_.move(BucketId(items_[k].bucket), to, MoveReason::kLevel);
-      just_received_[to] = 1;
     }
   }
+  cap_.apply(snapshot, measured_, options_.moves_max, builder_);
   builder_.finish(snapshot, measured_, plan);
+  for (const Move& move : plan.moves)
+    if (move.reason == MoveReason::kLevel) just_received_[move.to.value()] = 1;
   return {};
 }
 

@@ -15,12 +15,14 @@
 #include <vector>
 
 #include "policy/measure.h"
+#include "policy/move_cap.h"
 #include "policy/plan_builder.h"
 
 namespace evenkeel::policy {
 
 class RssppPolicy final : public Policy {
  public:
+  explicit RssppPolicy(const PolicyOptions& options) : options_(options) {}
   std::string_view name() const override { return "rsspp"; }
   Result<void> plan(const Snapshot& snapshot, Plan& plan) override;
   void forget() override { just_received_.clear(); }
@@ -55,8 +57,10 @@ class RssppPolicy final : public Policy {
   void search();
   static Side* most(std::vector<Side>& sides);
 
+  PolicyOptions options_;
   Measured measured_;
   PlanBuilder builder_;
+  MoveCap cap_;
   Evacuation evacuation_;
   std::vector<double> loads_;
   std::vector<Side> givers_, takers_;

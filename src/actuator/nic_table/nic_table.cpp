@@ -32,7 +32,11 @@ double interrupt_seconds(const meter::CpuTimes& times) {
 class NicTable final : public Steering {
  public:
   NicTable(const NicTableOptions& options, Card card, Observer observer)
-      : options_(options), card_(std::move(card)), observer_(std::move(observer)), table_(card_.table) {
+      : options_(options),
+        card_(std::move(card)),
+        observer_(std::move(observer)),
+        table_(card_.table),
+        overloaded_(card_.queues) {
     for (std::uint32_t queue = 0; queue < card_.queues; ++queue)
       names_.push_back(fmt::format("queue {}", queue));
   }
@@ -75,6 +79,7 @@ class NicTable final : public Steering {
   std::vector<std::string> names_;
   std::vector<std::uint32_t> table_;  // as written
   std::vector<Pending> pending_;
+  std::vector<bool> overloaded_;  // queues, when last measured
   Observed last_;
   meter::CpuTimes cpu_times_;
   Clock::time_point measured_;
@@ -152,6 +157,9 @@ Result<void> NicTable::measure(Measurement& measurement) {
     double& usage = measurement.usage[table_[slot]];
     usage = std::min(1.0, usage + measurement.bucket_load[slot]);
   }
+  overloaded_.resize(card_.queues);
+  for (std::size_t queue = 0; queue < card_.queues; ++queue)
+    overloaded_[queue] = is_overloaded(measurement, queue);
   totals_.packets += measurement.packets;
   totals_.bytes += measurement.bytes;
   totals_.steered += measurement.packets;
@@ -195,7 +203,8 @@ Result<void> NicTable::apply(std::span<const Move> moves) {
 bool NicTable::may_go(Pending& pending, const Observed& now, Clock::time_point time) {
   if (options_.order == MoveOrder::kFast) return true;
   if (now.packets[pending.slot] == pending.packets && time - pending.since >= kSilence) return true;
-  if (options_.order == MoveOrder::kIdleFirst && time >= pending.deadline) {
+  if (options_.order == MoveOrder::kIdleFirst && time >= pending.deadline &&
+      overloaded_[table_[pending.slot]]) {
     ++totals_.moves_forced;
     return true;
   }

@@ -102,6 +102,11 @@ bool BucketMoves::is_silent(Pending& pending, std::uint64_t word, std::int64_t n
          delivery_->delivered(__atomic_load_n(&arrivals_[pending.bucket].stamp, __ATOMIC_SEQ_CST));
 }
 
+bool BucketMoves::is_overdue(const Pending& pending, std::uint64_t word, std::int64_t now_ns) const {
+  return options_.order == MoveOrder::kIdleFirst && now_ns >= pending.deadline_ns &&
+         std::find(overloaded_.begin(), overloaded_.end(), target_of(word)) != overloaded_.end();
+}
+
 bool BucketMoves::settle_one(Pending& pending, std::int64_t now_ns) {
   std::uint64_t expected = word(pending.bucket);
   if (target_of(expected) == pending.target && pending_of(expected) == kTargetNone) {
@@ -113,7 +118,7 @@ bool BucketMoves::settle_one(Pending& pending, std::int64_t now_ns) {
     counts_.done += moved ? 1 : 0;
     return moved;
   }
-  if (options_.order != MoveOrder::kIdleFirst || now_ns < pending.deadline_ns) return false;
+  if (!is_overdue(pending, expected, now_ns)) return false;
   force(pending.bucket, pending.target);
   return true;
 }

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "actuator/steering.h"
@@ -53,7 +54,11 @@ class BucketMoves {
   // Wants `bucket` at `target`. A wish that was pending for it is withdrawn.
   void want(std::uint32_t bucket, std::uint32_t target, std::int64_t now_ns);
 
-  // Completes what can be: silent buckets, and those behind their deadline.
+  // The targets that were overloaded when last measured: their buckets are those that kIdleFirst moves at the
+  // deadline.
+  void note_overloaded(std::vector<std::uint32_t> targets) { overloaded_ = std::move(targets); }
+
+  // Completes what can be: silent buckets, and overloaded ones behind their deadline.
   void settle(std::int64_t now_ns);
 
   // Gives up all that is pending; the buckets stay where they are.
@@ -80,6 +85,7 @@ class BucketMoves {
   };
 
   bool settle_one(Pending& pending, std::int64_t now_ns);
+  bool is_overdue(const Pending& pending, std::uint64_t word, std::int64_t now_ns) const;
   bool is_silent(Pending& pending, std::uint64_t word, std::int64_t now_ns) const;
   void force(std::uint32_t bucket, std::uint32_t target);
   bool exchange(std::uint32_t bucket, std::uint64_t& expected, std::uint32_t target, std::uint32_t pending);
@@ -92,6 +98,7 @@ class BucketMoves {
   BucketMovesOptions options_;
   BucketMovesCounts counts_;
   std::vector<Pending> pending_;
+  std::vector<std::uint32_t> overloaded_;
 };
 
 }  // namespace evenkeel::actuator

@@ -81,8 +81,23 @@ TEST_F(BucketMovesTest, APacketInBetweenStartsTheSilenceAnew) {
   EXPECT_EQ(moves.target(1), 3u);
 }
 
+TEST_F(BucketMovesTest, IdleFirstNeverForcesABucketOfAProcessorThatIsNotOverloaded) {
+  BucketMoves moves = make(MoveOrder::kIdleFirst);
+  moves.note_overloaded({3});
+  send(2, 7);
+  moves.want(2, 1, 0);
+  moves.settle(10'000 * kMillisecond);
+  EXPECT_EQ(moves.target(2), 0u);
+  EXPECT_EQ(moves.pending(), 1u);
+  moves.note_overloaded({3, 0});
+  moves.settle(10'001 * kMillisecond);
+  EXPECT_EQ(moves.target(2), 1u);
+  EXPECT_EQ(moves.counts().forced, 1u);
+}
+
 TEST_F(BucketMovesTest, IdleFirstMovesAtItsDeadlineAndCountsWhatWasInFlight) {
   BucketMoves moves = make(MoveOrder::kIdleFirst);
+  moves.note_overloaded({0});
   send(2, 7);
   moves.want(2, 1, 0);
   moves.settle(99 * kMillisecond);

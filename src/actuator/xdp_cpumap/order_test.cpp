@@ -35,7 +35,7 @@ struct Outcome {
 // Swaps all buckets between two CPUs, and waits for each round to complete. The limit only ends a test that
 // hangs.
 void swap_all(Steering& steering, Outcome& outcome) {
-  constexpr auto kLimit = 40s;
+  constexpr auto kLimit = 300s;
   const auto end = std::chrono::steady_clock::now() + kLimit;
   Measurement measurement;
   for (std::uint32_t round = 0; round < kRounds && std::chrono::steady_clock::now() < end; ++round) {
@@ -124,9 +124,7 @@ class OrderTest : public testing::TestWithParam<XdpMode> {
 TEST_P(OrderTest, StrictReordersAndLosesNothingOverFiveHundredMovesOfTheWholeTable) {
   const Outcome outcome = move_under_traffic(GetParam(), MoveOrder::kStrict);
   expect_conservation(outcome);
-  constexpr std::uint64_t kRoundsThatProve = 50;
-  EXPECT_GE(outcome.rounds_completed, kRoundsThatProve) << "of " << kRounds;
-  RecordProperty("rounds", std::to_string(outcome.rounds_completed));
+  EXPECT_EQ(outcome.rounds_completed, kRounds);
   EXPECT_EQ(outcome.out_of_order, 0u);
   EXPECT_EQ(outcome.totals.moves_forced, 0u);
   EXPECT_EQ(outcome.totals.reorder_risk, 0u);

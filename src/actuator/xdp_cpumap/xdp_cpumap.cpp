@@ -228,6 +228,11 @@ Result<void> XdpCpumap::measure_processors(Measurement& measurement) {
   }
   measurement.capacity = capacity_;
   cpu_times_ = std::move(times);
+  std::vector<std::uint32_t> overloaded;
+  for (std::size_t i = 0; i < processors; ++i) {
+    if (is_overloaded(measurement, i)) overloaded.push_back(targets_[i].cpu);
+  }
+  moves_.note_overloaded(std::move(overloaded));
   return {};
 }
 

@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 namespace evenkeel::source {
 namespace {
@@ -71,11 +73,17 @@ Result<GeneratorSpec> parse_generator_spec(std::string_view text, const Generato
     return usage_error(fmt::format("generator profile '{}' is unknown; there are {}", text.substr(0, comma),
                                    profile_names()));
   }
+  std::vector<std::string_view> named;
   while (comma != text.npos) {
     text.remove_prefix(comma + 1);
     comma = text.find(',');
-    const auto applied = apply_option(text.substr(0, comma), spec.options);
+    const std::string_view option = text.substr(0, comma);
+    const auto applied = apply_option(option, spec.options);
     if (!applied) return applied.error();
+    const std::string_view name = option.substr(0, option.find('='));
+    if (std::find(named.begin(), named.end(), name) != named.end())
+      return usage_error(fmt::format("generator option {} is given twice: give it once", name));
+    named.push_back(name);
   }
   return spec;
 }

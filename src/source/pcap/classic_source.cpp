@@ -49,27 +49,23 @@ ReceiveStatus ClassicSource::receive(std::span<Packet*> out, std::size_t& count)
   return ReceiveStatus::kMore;
 }
 
-inline void ClassicSource::describe(const ClassicRecord& record, const std::uint8_t* data,
-                                    Packet& packet) const {
-  packet.time_ns = record.time_ns;
-  packet.data = data;
-  packet.captured_length = std::min(record.captured_length, capture_.snapshot_length);
-  packet.wire_length = std::max(record.wire_length, packet.captured_length);
-}
-
 // Hands out the whole records between cursor_ and end_, as far as descriptors and `out` reach.
 template <bool kSwapped>
 std::size_t ClassicSource::walk(std::span<Packet*> out) {
   if (block_ == nullptr) return 0;
   const std::size_t room = std::min(out.size(), pool_.packets_per_block() - packets_used_);
   Packet* const packets = block_->packets.data() + packets_used_;
+  // Copies of members, which the compiler would otherwise read again behind each store to a packet.
   std::uint8_t* cursor = cursor_;
+  const std::uint8_t* const end = end_;
+  const Capture capture = capture_;
+  const std::uint64_t sequence = statistics_.received;
   std::uint64_t bytes = 0;
   std::size_t taken = 0;
   for (; taken < room; ++taken) {
-    const auto left = static_cast<std::size_t>(end_ - cursor);
+    const auto left = static_cast<std::size_t>(end - cursor);
     if (left < kClassicRecordHeaderBytes) break;
-    const ClassicRecord record = decode_record<kSwapped>(cursor, capture_.format.fraction_ns);
+    const ClassicRecord record = decode_record<kSwapped>(cursor, capture.format.fraction_ns);
     if (record.captured_length > kCapturedLengthMax) {
       if (taken == 0) {
         fail(fmt::format("captured length {}, over the maximum of {}", record.captured_length,
@@ -79,8 +75,11 @@ std::size_t ClassicSource::walk(std::span<Packet*> out) {
     }
     if (left - kClassicRecordHeaderBytes < record.captured_length) break;
     Packet& packet = packets[taken];
-    describe(record, cursor + kClassicRecordHeaderBytes, packet);
-    packet.sequence = statistics_.received + taken;
+    packet.time_ns = record.time_ns;
+    packet.data = cursor + kClassicRecordHeaderBytes;
+    packet.captured_length = std::min(record.captured_length, capture.snapshot_length);
+    packet.wire_length = std::max(record.wire_length, packet.captured_length);
+    packet.sequence = sequence + taken;
     bytes += packet.wire_length;
     out[taken] = &packet;
     cursor += kClassicRecordHeaderBytes + record.captured_length;

@@ -33,7 +33,6 @@ class ClassicSource final : public Source {
  private:
   enum class Refill : std::uint8_t { kDone, kWait, kEnd };
 
-  void describe(const ClassicRecord& record, const std::uint8_t* data, Packet& packet) const;
   template <bool kSwapped>
   std::size_t walk(std::span<Packet*> out);
   Refill refill();
