@@ -62,7 +62,11 @@ struct Connection {
   // Moves the end of life on after a packet. Returns true when TCP has ended the connection with it: only
   // then does the end come nearer.
   bool advance(const Packet& packet, const Lifetimes& lifetimes) {
-    if (ended || (packet.tcp_flags & (tcp::kFin | tcp::kRst)) != 0) [[unlikely]]
+    return !ended && advance_open(packet, lifetimes);
+  }
+  // The same for one that TCP has not ended.
+  bool advance_open(const Packet& packet, const Lifetimes& lifetimes) {
+    if ((packet.tcp_flags & (tcp::kFin | tcp::kRst)) != 0) [[unlikely]]
       return advance_to_end(packet, lifetimes);
     expires_ns = packet.now_ns + lifetimes.idle_ns;
     return false;
@@ -70,7 +74,6 @@ struct Connection {
 
  private:
   bool advance_to_end(const Packet& packet, const Lifetimes& lifetimes) {
-    if (ended) return false;
     const int direction = forward(packet) ? 1 : 2;
     if ((packet.tcp_flags & tcp::kFin) != 0) fins = static_cast<std::uint8_t>(fins | direction);
     ended = (packet.tcp_flags & tcp::kRst) != 0 || fins == 3;

@@ -69,16 +69,13 @@ class ConnectionKeeper {
   // dropped.
   bool deliver(const Burst<State>& burst, std::size_t i) {
     const Packet& packet = *burst.packets[i];
-    Found found = burst.found[i];
-    if (found == nullptr || erased_ || found->ended || packet.now_ns >= found->expires_ns) [[unlikely]] {
-      found = find_again_or_open(packet, burst.hashes[i], found);
-      if (found == nullptr) return false;
-    }
+    const Found found = burst.found[i];
+    if (found == nullptr || erased_ || found->ended || packet.now_ns >= found->expires_ns) [[unlikely]]
+      return deliver_to_another(packet, burst.hashes[i], found);
     handler_.packet(*found, packet);
-    const bool ended_now = found->advance(packet, lifetimes_);
     // The timer goes by its old time until that comes, and then to the new one; only an earlier time needs it
     // moved now.
-    if (ended_now || !found->timer.armed()) [[unlikely]]
+    if (found->advance_open(packet, lifetimes_) || !found->timer.armed()) [[unlikely]]
       arm_for(packet, *found);
     return true;
   }
@@ -129,6 +126,7 @@ class ConnectionKeeper {
   // A connection whose packets wait is looked at again after so much packet time.
   static constexpr std::uint64_t kLookAgainTicks = 10;
 
+  bool deliver_to_another(const Packet& packet, std::uint64_t hash, Found found);
   Found find_again_or_open(const Packet& packet, std::uint64_t hash, Found found);
   Found open(Bucket<State>& bucket, const Packet& packet, std::uint64_t hash);
   bool make_room(Bucket<State>& bucket, std::uint64_t hash);
@@ -180,19 +178,31 @@ class ConnectionKeeper {
 template <Handler H, base::TickClock Clock>
 void ConnectionKeeper<H, Clock>::look_up(Burst<State>& burst) {
   inserted_ = erased_ = false;
-  Connections<State>::find_batch(
-      burst.count,
-      [&](std::size_t i) {
-        const Packet& packet = *burst.packets[i];
-        return
-            typename Connections<State>::Query{&bucket_of(packet).connections, &packet.key, burst.hashes[i]};
-      },
-      burst.found);
+  struct Queries {
+    std::span<Bucket<State>> buckets;
+    const Burst<State>& burst;
+    const Connections<State>& table(std::size_t i) const {
+      return buckets[burst.packets[i]->bucket].connections;
+    }
+    const ConnectionKey& key(std::size_t i) const { return burst.packets[i]->key; }
+    std::uint64_t hash(std::size_t i) const { return burst.hashes[i]; }
+  };
+  Connections<State>::find_batch(burst.count, Queries{around_.buckets, burst}, burst.found);
+}
+
+// What was found is not, or may not be, the connection as it is now.
+template <Handler H, base::TickClock Clock>
+[[gnu::noinline]] bool ConnectionKeeper<H, Clock>::deliver_to_another(const Packet& packet,
+                                                                      std::uint64_t hash, Found found) {
+  found = find_again_or_open(packet, hash, found);
+  if (found == nullptr) return false;
+  handler_.packet(*found, packet);
+  if (found->advance(packet, lifetimes_) || !found->timer.armed()) arm_for(packet, *found);
+  return true;
 }
 
 template <Handler H, base::TickClock Clock>
-[[gnu::noinline]] auto ConnectionKeeper<H, Clock>::find_again_or_open(const Packet& packet,
-                                                                      std::uint64_t hash, Found found)
+auto ConnectionKeeper<H, Clock>::find_again_or_open(const Packet& packet, std::uint64_t hash, Found found)
     -> Found {
   Bucket<State>& bucket = bucket_of(packet);
   if (erased_ || (found == nullptr && inserted_)) found = bucket.connections.find(packet.key, hash);

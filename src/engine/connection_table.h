@@ -86,9 +86,10 @@ class alignas(base::kCacheLine) ConnectionTable {
   // Looks up to kFindBatchMax keys up, of this or of several tables of one arena, so that their cache misses
   // overlap. out[i] answers queries[i].
   static void find_batch(std::span<const Query> queries, std::span<Value*> out);
-  // The same for queries that are made when they are needed: query_at(i), cheap and called several times.
-  template <typename QueryAt>
-  static void find_batch(std::size_t count, QueryAt query_at, std::span<Value*> out);
+  // The same for queries that lie elsewhere: queries.table(i), key(i) and hash(i), called when they are
+  // needed.
+  template <typename Queries>
+  static void find_batch(std::size_t count, const Queries& queries, std::span<Value*> out);
   void find_batch(std::span<const Key> keys, std::span<const std::uint64_t> hashes,
                   std::span<Value*> out) const;
 
@@ -162,18 +163,31 @@ class alignas(base::kCacheLine) ConnectionTable {
   // Keys without padding are compared as words, without a branch or a call for each member.
   static bool same(const Key& a, const Key& b) {
     if constexpr (std::has_unique_object_representations_v<Key> && sizeof(Key) % sizeof(std::uint64_t) == 0) {
-      std::uint64_t difference = 0;
-#pragma GCC unroll 8
-      for (std::size_t at = 0; at < sizeof(Key); at += sizeof(std::uint64_t)) {
-        std::uint64_t word_a, word_b;
-        std::memcpy(&word_a, reinterpret_cast<const std::byte*>(&a) + at, sizeof word_a);
-        std::memcpy(&word_b, reinterpret_cast<const std::byte*>(&b) + at, sizeof word_b);
-        difference |= word_a ^ word_b;
-      }
-      return difference == 0;
+      return same_words<sizeof(Key)>(reinterpret_cast<const std::byte*>(&a),
+                                     reinterpret_cast<const std::byte*>(&b));
     } else {
       return a == b;
     }
+  }
+
+  // As vectors of two words, which the compiler compares at once where the machine can, and one more.
+  template <std::size_t kBytes>
+  static bool same_words(const std::byte* a, const std::byte* b) {
+    using Pair [[gnu::vector_size(16)]] = std::uint64_t;
+    Pair differences{};
+    std::size_t at = 0;
+    for (; at + sizeof(Pair) <= kBytes; at += sizeof(Pair))
+      differences |= load<Pair>(a + at) ^ load<Pair>(b + at);
+    std::uint64_t difference = differences[0] | differences[1];
+    if constexpr (kBytes % sizeof(Pair) != 0)
+      difference |= load<std::uint64_t>(a + at) ^ load<std::uint64_t>(b + at);
+    return difference == 0;
+  }
+  template <typename Word>
+  static Word load(const std::byte* from) {
+    Word word;
+    std::memcpy(&word, from, sizeof word);
+    return word;
   }
 
   static Entry* entry_of(const Value& value) {

@@ -28,41 +28,47 @@ Value* EVENKEEL_TABLE::find(const Key& key, std::uint64_t hash) const {
 
 EVENKEEL_TABLE_TEMPLATE
 void EVENKEEL_TABLE::find_batch(std::span<const Query> queries, std::span<Value*> out) {
-  find_batch(
-      queries.size(), [&](std::size_t i) -> const Query& { return queries[i]; }, out);
+  struct All {
+    const Query* first;
+    const ConnectionTable& table(std::size_t i) const { return *first[i].table; }
+    const Key& key(std::size_t i) const { return *first[i].key; }
+    std::uint64_t hash(std::size_t i) const { return first[i].hash; }
+  };
+  find_batch(queries.size(), All{queries.data()}, out);
 }
 
 EVENKEEL_TABLE_TEMPLATE
 void EVENKEEL_TABLE::find_batch(std::span<const Key> keys, std::span<const std::uint64_t> hashes,
                                 std::span<Value*> out) const {
   DCHECK(keys.size() == hashes.size());
-  find_batch(
-      keys.size(),
-      [&](std::size_t i) {
-        return Query{this, &keys[i], hashes[i]};
-      },
-      out);
+  struct OfOneTable {
+    const ConnectionTable* of;
+    const Key* first_key;
+    const std::uint64_t* first_hash;
+    const ConnectionTable& table(std::size_t) const { return *of; }
+    const Key& key(std::size_t i) const { return first_key[i]; }
+    std::uint64_t hash(std::size_t i) const { return first_hash[i]; }
+  };
+  find_batch(keys.size(), OfOneTable{this, keys.data(), hashes.data()}, out);
 }
 
 // Three passes: load the groups; pick in each the first entry with the right tag, and load its slot; compare.
 // What is not settled by that (a false tag, one lookup in 50; a chain) is looked up again one by one.
 EVENKEEL_TABLE_TEMPLATE
-template <typename QueryAt>
-void EVENKEEL_TABLE::find_batch(std::size_t count, QueryAt query_at, std::span<Value*> out) {
+template <typename Queries>
+void EVENKEEL_TABLE::find_batch(std::size_t count, const Queries& queries, std::span<Value*> out) {
   DCHECK(count <= kFindBatchMax && out.size() >= count);
   if (count == 0) return;
-  IndexGroup* const all_groups = query_at(0).table->arena_->groups();
-  Entry* const all_entries = query_at(0).table->arena_->entries();
+  IndexGroup* const all_groups = queries.table(0).arena_->groups();
+  Entry* const all_entries = queries.table(0).arena_->entries();
   std::array<const IndexGroup*, kFindBatchMax> groups;
   for (std::size_t i = 0; i < count; ++i) {
-    const Query query = query_at(i);
-    groups[i] = all_groups + query.table->home_id(query.hash);
+    groups[i] = all_groups + queries.table(i).home_id(queries.hash(i));
     __builtin_prefetch(groups[i]);
   }
   std::array<Entry*, kFindBatchMax> candidates;
   for (std::size_t i = 0; i < count; ++i) {
-    const Query query = query_at(i);
-    const std::uint32_t matches = groups[i]->match(tag_of(query.hash));
+    const std::uint32_t matches = groups[i]->match(tag_of(queries.hash(i)));
     candidates[i] = nullptr;
     if (matches != 0) [[likely]] {
       const auto at = static_cast<std::uint32_t>(std::countr_zero(matches));
@@ -71,13 +77,12 @@ void EVENKEEL_TABLE::find_batch(std::size_t count, QueryAt query_at, std::span<V
     }
   }
   for (std::size_t i = 0; i < count; ++i) {
-    const Query query = query_at(i);
-    if (candidates[i] != nullptr && same(candidates[i]->key, *query.key)) [[likely]] {
+    if (candidates[i] != nullptr && same(candidates[i]->key, queries.key(i))) [[likely]] {
       out[i] = &candidates[i]->value;
     } else if (candidates[i] == nullptr && groups[i]->next == GroupPool::kNone) {
       out[i] = nullptr;
     } else {
-      out[i] = query.table->find(*query.key, query.hash);
+      out[i] = queries.table(i).find(queries.key(i), queries.hash(i));
     }
   }
 }

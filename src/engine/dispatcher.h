@@ -15,12 +15,9 @@
 #include <span>
 #include <vector>
 
-#include "bucket/steered_moves.h"
 #include "bucket/table.h"
 #include "engine/batch.h"
-#include "engine/ring.h"
-#include "engine/ring_item.h"
-#include "engine/steered_source.h"
+#include "engine/router.h"
 #include "evenkeel/source.h"
 #include "meter/meters.h"
 #include "packet/fragments.h"
@@ -28,8 +25,6 @@
 #include "packet/parse.h"
 
 namespace evenkeel::engine {
-
-using WorkerRing = Ring<RingItem>;
 
 struct DispatcherOptions {
   DispatcherId id{0};
@@ -85,11 +80,6 @@ class Dispatcher {
   static constexpr std::uint32_t kBurstsPerStatistics = 64;
 
   void adopt_newest_table();
-  bool leaves_home(const bucket::Reassignment& move) const {
-    return steered_ != nullptr && move.from.value() == id_.value();
-  }
-  void let_leave();
-  void mark(const bucket::Reassignment& move);
   DispatchStatus receive();
   DispatchStatus end();
   void take_burst();
@@ -97,26 +87,11 @@ class Dispatcher {
   bool dispatch_other(Packet& packet);
   bool dispatch_fragment(Packet& packet, const packet::ParseResult& parsed);
   void hand_over();
-  void stage(ProcessorId worker, RingItem item);
-  bool flush();
-  bool flush_to(std::uint32_t worker);
-  void drop_staged_packets(std::vector<RingItem>& items);
   void publish_statistics();
 
-  const DispatcherId id_;
   const packet::ParseOptions parse_options_;
   Source& source_;
-  const packet::Hasher& hasher_;
-  bucket::TableBoard& board_;
-  const bucket::TableVersion* table_;
-  SteeredSource* const steered_;
-  bucket::SteeredMoves* const moves_;
-  bool leaving_ = false;  // buckets of the newest version are yet to leave this dispatcher's own worker
-  bool fenced_ = false;   // ... and the source has been told to remember how far
-  std::vector<std::uint16_t> own_owner_;  // of a steered dispatcher: the table as far as it is adopted
-  const std::uint16_t* owner_;            // by bucket: own_owner_, or that of table_
-  const std::uint32_t bucket_mask_;
-  std::vector<WorkerRing*> rings_;
+  Router router_;
   DispatcherMeters& meters_;
   packet::FragmentTracker fragments_;
   std::array<Packet*, kBurst> burst_;  // received; dispatched up to burst_next_
@@ -128,14 +103,6 @@ class Dispatcher {
   std::int64_t now_ns_;
   bool source_ended_ = false;
   bool ended_ = false;  // the end marks are staged
-  // The packets of one burst for one worker.
-  struct Lane {
-    std::size_t size = 0;
-    std::array<RingItem, kBurst> items;
-  };
-  std::vector<Lane> lanes_;                    // by worker
-  std::vector<std::vector<RingItem>> staged_;  // by worker: what is not in its ring yet
-  std::vector<std::uint32_t> workers_with_staged_;
   std::atomic<bool> finish_{false};
   std::atomic<bool> stop_{false};
   std::atomic<bool> drained_{false};

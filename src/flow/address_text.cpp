@@ -2,19 +2,43 @@
 
 #include <arpa/inet.h>
 
-#include <charconv>
+#include <array>
+#include <cstdint>
 #include <cstring>
 
 #include "base/check.h"
 
 namespace evenkeel::flow {
 
+namespace {
+
+// Each byte as text, with a dot behind it.
+struct ByteText {
+  char text[4];
+  std::uint8_t length;  // with the dot
+};
+
+constexpr auto kByteTexts = [] {
+  std::array<ByteText, 256> all{};
+  for (unsigned value = 0; value < all.size(); ++value) {
+    ByteText& one = all[value];
+    for (unsigned unit = 100; unit != 0; unit /= 10) {
+      if (value >= unit || unit == 1) one.text[one.length++] = static_cast<char>('0' + value / unit % 10);
+    }
+    one.text[one.length++] = '.';
+  }
+  return all;
+}();
+
+}  // namespace
+
 char* append_ipv4(char* out, const AddressBytes& address) {
   for (int i = 0; i < 4; ++i) {
-    if (i > 0) *out++ = '.';
-    out = std::to_chars(out, out + 3, address[i]).ptr;
+    const ByteText& byte = kByteTexts[address[i]];
+    std::memcpy(out, byte.text, sizeof byte.text);
+    out += byte.length;
   }
-  return out;
+  return out - 1;  // without the last dot
 }
 
 char* append_ipv6(char* out, const AddressBytes& address) {

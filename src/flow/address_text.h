@@ -13,7 +13,7 @@ namespace evenkeel::flow {
 // In network byte order; IPv4 in the first 4 bytes.
 using AddressBytes = std::array<std::uint8_t, 16>;
 
-inline constexpr std::size_t kIpv4TextMax = 15;
+inline constexpr std::size_t kIpv4TextMax = 16;  // 15, and what is written behind it and does not count
 inline constexpr std::size_t kIpv6TextMax = 45;
 
 // Write without a terminating zero and return the end. Room for the longest text is the caller's duty.

@@ -1,15 +1,15 @@
 #include "flow/export_csv.h"
 
-#include <charconv>
 #include <cstring>
 
+#include "base/decimal.h"
 #include "flow/record_fields.h"
 
 namespace evenkeel::flow {
 
 namespace {
 
-char* append(char* out, std::uint64_t value) { return std::to_chars(out, out + 20, value).ptr; }
+char* append(char* out, std::uint64_t value) { return base::append_decimal(out, value); }
 char* append(char* out, Ipv4 address) { return append_ipv4(out, address.bytes); }
 char* append(char* out, Ipv6 address) { return append_ipv6(out, address.bytes); }
 

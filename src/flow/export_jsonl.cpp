@@ -1,8 +1,8 @@
 #include "flow/export_jsonl.h"
 
-#include <charconv>
 #include <cstring>
 
+#include "base/decimal.h"
 #include "flow/record_fields.h"
 
 namespace evenkeel::flow {
@@ -14,7 +14,7 @@ char* append(char* out, std::string_view text) {
   return out + text.size();
 }
 
-char* append(char* out, std::uint64_t value) { return std::to_chars(out, out + 20, value).ptr; }
+char* append(char* out, std::uint64_t value) { return base::append_decimal(out, value); }
 
 char* append(char* out, Ipv4 address) {
   *out++ = '"';

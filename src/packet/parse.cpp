@@ -4,6 +4,7 @@
 
 #include "packet/datagram.h"
 #include "packet/link.h"
+#include "packet/plain.h"
 #include "packet/tunnel.h"
 
 namespace evenkeel::packet {
@@ -84,6 +85,10 @@ void enter_tunnels(Datagram& datagram, ParseResult& result) {
 Verdict verdict_of(Reason reason) { return kReasonTexts[static_cast<std::size_t>(reason)].verdict; }
 std::string_view name_of(Reason reason) { return kReasonTexts[static_cast<std::size_t>(reason)].name; }
 std::string_view text_of(Reason reason) { return kReasonTexts[static_cast<std::size_t>(reason)].text; }
+
+ParseResult parse(Packet& packet, const ParseOptions& options) {
+  return parse_plain(packet, options) ? ParseResult() : parse_carefully(packet, options);
+}
 
 ParseResult parse_carefully(Packet& packet, const ParseOptions& options) {
   const Frame frame{packet.data, packet.captured_length, packet.wire_length};

@@ -7,7 +7,7 @@
 // (a checksum, a length that is too long) is none of the meter's business.
 //
 // Thread: [any]. Cost: no allocation; about 75 instructions for plain Ethernet, IPv4, TCP or UDP
-// (plain.cpp), some 400 for others. Sources: RFC 791, 8200 (IP), 9293, 768, 9260 (transport), IEEE 802.1Q,
+// (plain.h), some 400 for others. Sources: RFC 791, 8200 (IP), 9293, 768, 9260 (transport), IEEE 802.1Q,
 // RFC 3032, 4385 (MPLS), 2516 (PPPoE), libpcap's list of link types; tunnels: src/packet/tunnel.h.
 #pragma once
 
@@ -98,14 +98,8 @@ struct ParseOptions {
 // the verdict is not kConnection, the fields are of no use.
 ParseResult parse(Packet& packet, const ParseOptions& options);
 
-// Its two ways, which say the same of every packet that both take (a test compares them). The fast one takes
-// the most common packets (plain.cpp), never a fragment; false: it is for the careful one, and the fields are
-// of no use yet.
-bool parse_plain(Packet& packet, const ParseOptions& options);
+// The way of any packet. parse() takes a faster one for the most common packets (plain.h), and both say the
+// same of every packet that both take: a test compares them.
 ParseResult parse_carefully(Packet& packet, const ParseOptions& options);
-
-inline ParseResult parse(Packet& packet, const ParseOptions& options) {
-  return parse_plain(packet, options) ? ParseResult() : parse_carefully(packet, options);
-}
 
 }  // namespace evenkeel::packet

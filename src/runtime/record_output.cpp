@@ -1,7 +1,5 @@
 #include "runtime/record_output.h"
 
-#include <array>
-
 #include "engine/threads.h"
 
 namespace evenkeel::runtime {
@@ -32,11 +30,10 @@ void RecordOutput::write_until_finished() {
 
 std::size_t RecordOutput::write_queued() {
   std::size_t written = 0;
-  std::array<flow::FlowRecord, 64> records;
   for (const auto& queue : queues_) {
-    const std::size_t count = queue->take(records);
+    const std::size_t count = queue->take(taken_);
     for (std::size_t i = 0; i < count; ++i) {
-      if (!writer_.write(records[i])) failed_.store(true, std::memory_order_relaxed);
+      if (!writer_.write(taken_[i])) failed_.store(true, std::memory_order_relaxed);
     }
     written += count;
   }

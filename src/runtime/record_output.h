@@ -3,6 +3,7 @@
 // Thread: open and finish [control]; each sink [worker].
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <string>
@@ -39,6 +40,7 @@ class RecordOutput {
 
   flow::RecordWriter writer_;
   std::vector<std::unique_ptr<flow::RecordQueue>> queues_;
+  std::array<flow::FlowRecord, 64> taken_;  // [writer]
   std::atomic<bool> finishing_{false};
   std::atomic<bool> failed_{false};
   std::thread thread_;

@@ -1,6 +1,12 @@
 // The fast way through parsing for the packets that most traffic consists of: Ethernet with at most one VLAN
 // tag, IPv4 without options or IPv6 without extension headers, TCP or UDP, whole headers, no fragment.
+//
+// In a header, so that the dispatcher's loop has it without a call. Internal to src/packet and the
+// dispatcher; all others use parse().
+#pragma once
+
 #include <bit>
+#include <cstdint>
 #include <cstring>
 
 #include "packet/datagram.h"
@@ -8,7 +14,7 @@
 #include "packet/parse.h"
 
 namespace evenkeel::packet {
-namespace {
+namespace plain {
 
 constexpr std::uint16_t kEtherTypeVlan = 0x8100;
 
@@ -35,7 +41,7 @@ constexpr std::uint32_t from_network(std::uint32_t word) {
 }
 
 // The last 8 bytes of a key: ports, protocol, version, and zeros.
-std::uint64_t key_tail(std::uint32_t ports, std::uint8_t protocol, std::uint8_t ip_version) {
+inline std::uint64_t key_tail(std::uint32_t ports, std::uint8_t protocol, std::uint8_t ip_version) {
   if constexpr (std::endian::native == std::endian::little) {
     return ports | std::uint64_t{protocol} << 32 | std::uint64_t{ip_version} << 40;
   } else {
@@ -58,7 +64,7 @@ struct KeyWords {
 };
 static_assert(sizeof(KeyWords) == sizeof(ConnectionKey));
 
-void store(const KeyWords& words, ConnectionKey& key) {
+inline void store(const KeyWords& words, ConnectionKey& key) {
   auto* const bytes = reinterpret_cast<std::uint8_t*>(&key);
   std::memcpy(bytes, &words.low[0], 8);
   std::memcpy(bytes + 8, &words.low[1], 8);
@@ -69,8 +75,8 @@ void store(const KeyWords& words, ConnectionKey& key) {
 
 // Both addresses are compared at once: (source, destination) is greater than (destination, source) exactly
 // where source is greater than destination.
-bool fill_ipv4_key(const std::uint8_t* addresses, std::uint32_t ports, std::uint8_t protocol,
-                   ConnectionKey& key) {
+inline bool fill_ipv4_key(const std::uint8_t* addresses, std::uint32_t ports, std::uint8_t protocol,
+                          ConnectionKey& key) {
   const auto pair = load<std::uint64_t>(addresses);
   const std::uint64_t numbers = from_network(pair);
   const std::uint64_t swapped = std::rotl(numbers, 32);
@@ -90,8 +96,8 @@ bool fill_ipv4_key(const std::uint8_t* addresses, std::uint32_t ports, std::uint
   return reversed;
 }
 
-bool fill_ipv6_key(const std::uint8_t* addresses, std::uint32_t ports, std::uint8_t protocol,
-                   ConnectionKey& key) {
+inline bool fill_ipv6_key(const std::uint8_t* addresses, std::uint32_t ports, std::uint8_t protocol,
+                          ConnectionKey& key) {
   using Address = unsigned __int128;
   const auto address_at = [](const std::uint8_t* from) {
     return Address{from_network(load<std::uint64_t>(from))} << 64 |
@@ -121,13 +127,13 @@ struct Plain {
 
 // Whether the transport's fixed header is captured and inside the datagram, and the datagram inside the
 // frame.
-bool holds_headers(const Packet& packet, const Plain& plain, std::uint32_t header_size) {
+inline bool holds_headers(const Packet& packet, const Plain& plain, std::uint32_t header_size) {
   const std::uint32_t header_end = plain.transport_offset + header_size;
   return header_end <= packet.captured_length && header_end <= plain.end() &&
          plain.end() <= packet.wire_length;
 }
 
-void fill_offsets(const Plain& plain, std::uint32_t payload_offset, Packet& packet) {
+inline void fill_offsets(const Plain& plain, std::uint32_t payload_offset, Packet& packet) {
   packet.ip_octets = plain.ip_octets;
   packet.network_offset = static_cast<std::uint16_t>(plain.network_offset);
   packet.transport_offset = static_cast<std::uint16_t>(plain.transport_offset);
@@ -180,8 +186,8 @@ template <typename FillKey>
   });
 }
 
-bool parse_ipv6(Packet& packet, const ParseOptions& options, const std::uint8_t* header,
-                std::uint32_t offset) {
+inline bool parse_ipv6(Packet& packet, const ParseOptions& options, const std::uint8_t* header,
+                       std::uint32_t offset) {
   if (packet.captured_length < offset + kIpv6Header || header[0] >> 4 != 6) return false;
   const Plain plain{offset, offset + kIpv6Header, kIpv6Header + load_big16(header + 4)};
   const std::uint8_t protocol = header[6];
@@ -191,7 +197,7 @@ bool parse_ipv6(Packet& packet, const ParseOptions& options, const std::uint8_t*
 }
 
 // With a VLAN tag, or IPv6.
-[[gnu::noinline]] bool parse_less_plain(Packet& packet, const ParseOptions& options) {
+[[gnu::noinline]] inline bool parse_less_plain(Packet& packet, const ParseOptions& options) {
   const std::uint8_t* const data = packet.data;
   std::uint32_t offset = kEthernetHeader;
   std::uint16_t ether_type = load_big16(data + 12);
@@ -204,17 +210,19 @@ bool parse_ipv6(Packet& packet, const ParseOptions& options, const std::uint8_t*
          parse_ipv4(packet, options, data + offset, offset);
 }
 
-}  // namespace
+}  // namespace plain
 
-bool parse_plain(Packet& packet, const ParseOptions& options) {
-  constexpr std::uint32_t kEnough = kEthernetHeader + kVlanTag + kIpv4Header;
+// Fills what parse() fills and says true, or false where the packet is for parse_carefully().
+[[gnu::always_inline]] inline bool parse_plain(Packet& packet, const ParseOptions& options) {
+  constexpr std::uint32_t kEnough = plain::kEthernetHeader + plain::kVlanTag + plain::kIpv4Header;
   if (packet.link != LinkType::kEthernet || packet.captured_length < kEnough) [[unlikely]]
     return false;
   // The EtherType and the first byte behind it at once.
-  const std::uint32_t type_and_version = from_network(load<std::uint32_t>(packet.data + 12)) >> 8;
-  if (type_and_version == (std::uint32_t{kEtherTypeIpv4} << 8 | kVersionFourNoOptions)) [[likely]]
-    return parse_ipv4(packet, options, packet.data + kEthernetHeader, kEthernetHeader);
-  return parse_less_plain(packet, options);
+  const std::uint32_t type_and_version =
+      plain::from_network(plain::load<std::uint32_t>(packet.data + 12)) >> 8;
+  if (type_and_version == (std::uint32_t{kEtherTypeIpv4} << 8 | plain::kVersionFourNoOptions)) [[likely]]
+    return plain::parse_ipv4(packet, options, packet.data + plain::kEthernetHeader, plain::kEthernetHeader);
+  return plain::parse_less_plain(packet, options);
 }
 
 }  // namespace evenkeel::packet
