@@ -176,6 +176,7 @@ Outcome receive_while_all_moves(const std::string& input, Seen& seen, std::atomi
   return outcome;
 }
 
+// The parameter stands in front of the interface's name.
 class LiveOrderTest : public testing::TestWithParam<const char*> {};
 
 TEST_P(LiveOrderTest, EveryConnectionStaysInOrderWhileAllBucketsMoveFiftyTimes) {
@@ -211,7 +212,7 @@ TEST_P(LiveOrderTest, EveryConnectionStaysInOrderWhileAllBucketsMoveFiftyTimes) 
   EXPECT_EQ(outcome.ownership_violations, 0u);
 }
 
-INSTANTIATE_TEST_SUITE_P(AfPacket, LiveOrderTest, testing::Values("af_packet:"));
+INSTANTIATE_TEST_SUITE_P(Ways, LiveOrderTest, testing::Values("af_packet:", "af_xdp:"));
 
 }  // namespace
 }  // namespace evenkeel::tests

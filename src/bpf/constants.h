@@ -131,3 +131,14 @@ struct evenkeel_live_configuration {
   __u32 raw_ip;   // not 0: the interface has no link header
   __u32 workers;  // of AF_XDP: sockets of one receive queue
 };
+
+// In front of each packet that an AF_XDP socket gets.
+struct evenkeel_frame_stamp {
+  __u64 time_ns;  // of the monotonic clock
+};
+
+enum evenkeel_take_counter {
+  kTakeLeft,       // of no connection: left to the kernel
+  kTakeUnstamped,  // the driver left no room for the stamp
+  kTakeCounters
+};

@@ -82,7 +82,7 @@ void add_options(CLI::App& command, RunArguments& arguments) {
       ->type_name("BYTES");
   command
       .add_option("--xdp-mode", arguments.xdp_mode,
-                  "of af_xdp: tap leaves packets to the kernel too, consume takes them from it")
+                  "tap: the kernel gets every packet too; consume: af_xdp may take them from it")
       ->capture_default_str()
       ->type_name("NAME");
   command.add_option("-w,--workers", arguments.workers, "worker threads")

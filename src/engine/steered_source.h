@@ -14,7 +14,7 @@ class SteeredSource {
   virtual void begin_fence() = 0;
 
   // Whether receive() has returned all of that.
-  virtual bool fence_passed() const = 0;
+  virtual bool fence_passed() = 0;
 };
 
 }  // namespace evenkeel::engine

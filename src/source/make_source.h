@@ -27,7 +27,8 @@ struct SourceOptions {
 
 // What make_source() takes, for help texts.
 inline constexpr const char* kSpecHelp =
-    "FILE, pcap:FILE, - (standard input), generator:PROFILE[,OPTION=N]..., af_packet:INTERFACE";
+    "FILE, pcap:FILE, - (standard input), generator:PROFILE[,OPTION=N]..., af_packet:INTERFACE, "
+    "af_xdp:INTERFACE";
 
 // The source of a run: one input, or several merged by packet time; Packet::source is the input's place in
 // `specs`. A file that cannot be read is a runtime error, a wrong spec (see kSpecHelp) a usage error.

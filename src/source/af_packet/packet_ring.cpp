@@ -61,6 +61,7 @@ Result<std::unique_ptr<PacketRing>> PacketRing::open(const PacketRingOptions& op
   // Protocol 0 receives nothing.
   ring->socket_ = base::FileDescriptor(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
   if (!ring->socket_.valid()) return failed("open");
+  ring->descriptor_ = ring->socket_.get();
   if (!set(ring->socket_, PACKET_VERSION, int{TPACKET_V3})) return failed("set the ring version of");
   // Room to put a VLAN tag back between the addresses and the rest.
   if (!set(ring->socket_, PACKET_RESERVE, static_cast<unsigned>(kVlanTagBytes))) return failed("reserve in");
@@ -263,9 +264,9 @@ bool PacketRing::describe(const tpacket3_hdr& header, Packet& packet) {
   return filter_.matches(packet);
 }
 
-std::uint64_t PacketRing::arrived() {
+void PacketRing::begin_fence() {
   read_statistics();
-  return arrived_;
+  fence_ = arrived_;
 }
 
 // Reading them sets the kernel's to zero.

@@ -50,12 +50,12 @@ class PacketRing final : public ReceiveRing {
   Result<void> admit(const PacketFilter& filter);
 
   std::size_t receive(std::span<Packet*> out) override;
-  std::uint64_t arrived() override;
-  std::uint64_t taken() const override { return taken_; }
+  void begin_fence() override;
+  bool fence_passed() const override { return taken_ >= fence_; }
   bool backlogged() const override;
   void tidy() override;
   bool all_released() override;
-  int descriptor() const override { return socket_.get(); }
+  std::span<const int> descriptors() const override { return {&descriptor_, 1}; }
   void refuse_more() override;
   std::int64_t delay_max_ns() const override;
 
@@ -90,8 +90,10 @@ class PacketRing final : public ReceiveRing {
   DescriptorChunk* chunk_ = nullptr;
   std::uint8_t* cursor_ = nullptr;   // the next packet, of block next_ - 1
   std::uint32_t left_in_block_ = 0;  // packets from there on
-  std::uint64_t taken_ = 0;
-  std::uint64_t arrived_ = 0;
+  int descriptor_ = -1;              // socket_'s
+  std::uint64_t arrived_ = 0;        // put into the ring by the kernel, as far as asked
+  std::uint64_t taken_ = 0;          // of these, passed by receive()
+  std::uint64_t fence_ = 0;
   std::uint64_t sequence_ = 0;
 };
 

@@ -51,7 +51,7 @@ std::size_t LiveSource::receive_from(Lane& lane, std::span<Packet*> out) {
   const std::size_t count = lane.ring->receive(out);
   if (count == 0 && lane.next != nullptr) {
     retire(std::exchange(lane.ring, std::move(lane.next)));
-    lane.fence = 0;  // passed: the old ring is empty
+    lane.ring_fenced = false;  // passed: the old ring is empty
     return lane.ring->receive(out);
   }
   return count;
@@ -66,7 +66,9 @@ ReceiveStatus LiveSource::receive(std::span<Packet*> out, std::size_t& count) {
   // Acquire: the rings were closed before.
   if (!ending_.load(std::memory_order_acquire)) return ReceiveStatus::kIdle;
   if (!std::exchange(end_fenced_, true)) begin_fence();
-  return fence_passed() ? ReceiveStatus::kEnd : ReceiveStatus::kIdle;
+  if (!fence_passed()) return ReceiveStatus::kIdle;
+  tidy();  // what the kernel dropped meanwhile is final now
+  return ReceiveStatus::kEnd;
 }
 
 std::size_t LiveSource::receive_merged(std::span<Packet*> out) {
@@ -86,6 +88,7 @@ std::size_t LiveSource::receive_merged(std::span<Packet*> out) {
     Lane* const lane = earliest(visible_ns);
     if (lane == nullptr) break;
     out[count++] = lane->heads[lane->begin++];
+    ++lane->merged;
   }
   return count;
 }
@@ -132,25 +135,34 @@ SourceStatistics LiveSource::statistics() const {
 }
 
 void LiveSource::begin_fence() {
-  for (const auto& lane : lanes_) lane->fence = lane->ring != nullptr ? lane->ring->arrived() : 0;
+  for (const auto& lane : lanes_) {
+    lane->ring_fenced = lane->ring != nullptr;
+    if (lane->ring_fenced) lane->ring->begin_fence();
+    lane->fence = 0;
+  }
 }
 
-bool LiveSource::fence_passed() const {
-  return std::all_of(lanes_.begin(), lanes_.end(), [](const auto& lane) {
-    const std::uint64_t held = lane->end - lane->begin;
-    return lane->ring == nullptr || lane->ring->taken() - held >= lane->fence;
-  });
+bool LiveSource::fence_passed() {
+  bool all = true;
+  for (const auto& lane : lanes_) {
+    if (lane->ring_fenced && lane->ring->fence_passed()) {
+      lane->ring_fenced = false;
+      lane->fence = lane->merged + (lane->end - lane->begin);
+    }
+    all &= !lane->ring_fenced && lane->merged >= lane->fence;
+  }
+  return all;
 }
 
 void LiveSource::wait(int patience_ms) {
-  std::array<pollfd, 16> polled;
-  nfds_t count = 0;
+  polled_.clear();
   for (const auto& lane : lanes_) {
-    if (lane->ring != nullptr && lane->empty() && count < polled.size())
-      polled[count++] = {.fd = lane->ring->descriptor(), .events = POLLIN, .revents = 0};
+    if (lane->ring == nullptr || !lane->empty()) continue;
+    for (const int descriptor : lane->ring->descriptors())
+      polled_.push_back({.fd = descriptor, .events = POLLIN, .revents = 0});
   }
-  if (poll(polled.data(), count, patience_ms) <= 0) return;
-  const bool input = std::any_of(polled.begin(), polled.begin() + static_cast<std::ptrdiff_t>(count),
+  if (poll(polled_.data(), polled_.size(), patience_ms) <= 0) return;
+  const bool input = std::any_of(polled_.begin(), polled_.end(),
                                  [](const pollfd& one) { return (one.revents & POLLIN) != 0; });
   if (input) return;
   // The interface is down or gone: poll() says so at once, again and again.

@@ -7,6 +7,8 @@
 // Thread: all calls come from the worker, but for deliver() and end() [control].
 #pragma once
 
+#include <poll.h>
+
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -32,7 +34,7 @@ class LiveSource final : public Source, public engine::SteeredSource {
   std::string name() const override { return "live"; }
 
   void begin_fence() override;
-  bool fence_passed() const override;
+  bool fence_passed() override;
 
   // Waits for packets, at most `patience_ms`.
   void wait(int patience_ms);
@@ -59,7 +61,9 @@ class LiveSource final : public Source, public engine::SteeredSource {
     std::array<Packet*, kHeads> heads{};    // received, from begin to end, yet to be merged
     std::size_t begin = 0;
     std::size_t end = 0;
-    std::uint64_t fence = 0;
+    std::uint64_t merged = 0;  // heads handed on, ever
+    std::uint64_t fence = 0;   // ... of which so many lie before the fence; known when the ring has passed it
+    bool ring_fenced = false;  // the ring has not passed it yet
 
     bool empty() const { return begin == end; }
   };
@@ -74,6 +78,7 @@ class LiveSource final : public Source, public engine::SteeredSource {
 
   std::vector<std::unique_ptr<Lane>> lanes_;           // by input
   std::vector<std::unique_ptr<ReceiveRing>> retired_;  // gone, but for packets that workers hold
+  std::vector<pollfd> polled_;
   std::atomic<bool> ending_{false};
   bool end_fenced_ = false;
   std::int64_t quiet_until_ns_;

@@ -101,8 +101,10 @@ Result<void> apply_packet_option(const Option& option, LiveSpec& spec) {
 Result<void> apply_xdp_option(const Option& option, LiveSpec& spec) {
   if (option.name == "mode") return read_attachment(option, spec.attachment);
   if (option.name == "frames") return read_size(option, {256, 1u << 20, true}, spec.frames);
+  if (option.name == "frame-size") return read_size(option, {2'048, 4'096, true}, spec.frame_bytes);
   return usage_error(fmt::format(
-      "af_xdp option '{}' is unknown; there are promiscuous=on|off, mode=auto|native|generic, frames=N",
+      "af_xdp option '{}' is unknown; there are promiscuous=on|off, mode=auto|native|generic, frames=N, "
+      "frame-size=2048|4096",
       option.name));
 }
 

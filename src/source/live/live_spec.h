@@ -18,10 +18,10 @@ struct LiveSpec {
   LiveKind kind = LiveKind::kAfPacket;
   std::string interface;
   bool promiscuous = true;
+  std::uint32_t frame_bytes = 2'048;
   // af_packet
   std::uint32_t block_bytes = 128u << 10;
   std::uint32_t blocks = 128;
-  std::uint32_t frame_bytes = 2'048;
   std::uint32_t hold_ms = 8;
   bool hardware_time = false;
   bool incoming_only = false;

@@ -26,10 +26,9 @@ class ReceiveRing {
   // Writes up to out.size() packets to `out`, in the order of the ring, and returns their number.
   virtual std::size_t receive(std::span<Packet*> out) = 0;
 
-  // Packets that the kernel has put into the ring so far, and how many of these receive() has passed. Asking
-  // for the former is a system call, or a cache miss.
-  virtual std::uint64_t arrived() = 0;
-  virtual std::uint64_t taken() const = 0;
+  // Remembers what the kernel has put into the ring until now; then: whether receive() has passed all of it.
+  virtual void begin_fence() = 0;
+  virtual bool fence_passed() const = 0;
 
   // Whether most of the ring waits to be read.
   virtual bool backlogged() const = 0;
@@ -41,7 +40,7 @@ class ReceiveRing {
   virtual bool all_released() = 0;
 
   // To be polled for input.
-  virtual int descriptor() const = 0;
+  virtual std::span<const int> descriptors() const = 0;
 
   // [control] The kernel puts nothing into the ring any more, from a grace period (grace_period.h) later on.
   virtual void refuse_more() = 0;
