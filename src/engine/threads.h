@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/clock.h"
 #include "engine/dispatcher.h"
 #include "engine/thread_time.h"
 
@@ -120,6 +121,7 @@ class EngineThreads {
     Dispatcher& dispatcher = *engine_.dispatchers()[index];
     for (bool dispatched = false; !dispatched || !worker.finished();) {
       bool worked = false;
+      const std::uint64_t start = base::CycleClock::ticks();
       for (int bursts = 0; !dispatched && bursts < kBacklogBursts; ++bursts) {
         const DispatchStatus status = dispatcher.step();
         dispatched = status == DispatchStatus::kFinished;
@@ -127,6 +129,7 @@ class EngineThreads {
         worked = true;
         if (!fused_.backlogged(index)) break;
       }
+      if (worked) worker.add_busy(base::CycleClock::ticks() - start);
       worked |= worker.step();
       if (!worked) fused_.wait(index);
     }

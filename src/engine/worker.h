@@ -76,6 +76,9 @@ class Worker {
     return true;
   }
 
+  // Time that this thread spent on packets before step(), as a dispatcher.
+  void add_busy(std::uint64_t ticks) { around_.meters.busy_ticks.add(ticks); }
+
   // True when every dispatcher's end mark was passed, no bucket is awaited and nothing is queued: no packet
   // will come any more.
   bool finished() const {
