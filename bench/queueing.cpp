@@ -4,6 +4,7 @@
 //
 //   bench_queueing [--picture FILE]
 //   valgrind --tool=callgrind bench_queueing --straight fair|fifo
+//   valgrind --tool=callgrind --toggle-collect='*serve_waiting*' bench_queueing --waiting CONNECTIONS
 
 #include <fmt/format.h>
 
@@ -139,32 +140,65 @@ void print(const char* name, const Outcome& outcome) {
       outcome.quantile(0.5) / 1e3, outcome.quantile(0.99) / 1e3, outcome.quantile(1) / 1e3);
 }
 
-// Real time: enqueue and serve, with this many connections waiting, one or more packets each.
-double nanoseconds_per_packet(std::uint32_t connections) {
-  Queue q({.quantum_ticks = kQuantum, .limits = {1u << 30, 1u << 30, 1u << 30}, .sheds = false}, 200'000);
-  std::vector<Packet> packets(connections);
-  const auto offer = [&](Packet& packet, std::uint64_t now) {
-    q.queue.enqueue(q.buckets[packet.bucket], packet, hash_of(packet.hash), now, kCost);
-  };
-  for (std::uint32_t i = 0; i < connections; ++i) {
-    packets[i].hash = i;
-    packets[i].bucket = static_cast<std::uint16_t>(i % kBuckets);
-    offer(packets[i], 1);
+// With this many connections waiting, one packet each.
+struct Waiting {
+  explicit Waiting(std::uint32_t connections)
+      : q({.quantum_ticks = kQuantum, .limits = {1u << 30, 1u << 30, 1u << 30}, .sheds = false}, 200'000),
+        packets(connections) {
+    for (std::uint32_t i = 0; i < connections; ++i) {
+      packets[i].hash = i;
+      packets[i].bucket = static_cast<std::uint16_t>(i % kBuckets);
+      offer(packets[i], 1);
+    }
   }
+  void offer(Packet& packet, std::uint64_t now) {
+    q.queue.enqueue(q.buckets[packet.bucket], packet, hash_of(packet.hash), now, kCost);
+  }
+  Queue q;
+  std::vector<Packet> packets;
+};
+
+// Serves packets and has each wait again. Returns how many.
+[[gnu::noinline]] std::uint64_t serve_waiting(Waiting& waiting, std::uint64_t wanted) {
   std::uint64_t now = 2, served = 0;
-  const std::int64_t start = base::monotonic_nanoseconds();
-  while (served < 2'000'000) {
+  while (served < wanted) {
     QueueBatch batch;
-    q.queue.take(now, batch);
+    waiting.q.queue.take(now, batch);
     for (const QueueRun& run : std::span(batch.runs).first(batch.runs_count)) {
       now += run.count * kCost;
-      q.queue.settle(run, run.count * kCost, now);
+      waiting.q.queue.settle(run, run.count * kCost, now);
     }
     served += batch.packets_count;
-    for (Packet* packet : batch.served()) offer(*packet, now);
+    for (Packet* packet : batch.served()) waiting.offer(*packet, now);
   }
+  return served;
+}
+
+// Real time.
+double nanoseconds_per_packet(std::uint32_t connections) {
+  Waiting waiting(connections);
+  serve_waiting(waiting, connections);
+  const std::int64_t start = base::monotonic_nanoseconds();
+  const std::uint64_t served = serve_waiting(waiting, 1'000'000);
   return static_cast<double>(base::monotonic_nanoseconds() - start) / static_cast<double>(served);
 }
+
+int serve_counted(std::uint32_t connections) {
+  Waiting waiting(connections);
+  fmt::print("{} connections waiting: {} packets\n", connections, serve_waiting(waiting, 200'000));
+  return 0;
+}
+
+// A clock of which each reading takes as long: the instructions counted under valgrind, which is slow, are
+// then those of a worker that keeps up.
+class SteadyClock {
+ public:
+  std::uint64_t ticks() const { return now_ += 100; }
+  double ticks_per_nanosecond() const { return 1; }
+
+ private:
+  mutable std::uint64_t now_ = 0;
+};
 
 // Dispatcher and worker in turn, so that no more than a burst ever waits.
 int straight(const std::string& discipline) {
@@ -176,11 +210,11 @@ int straight(const std::string& discipline) {
   options.queueing.discipline = discipline == "fair" ? Discipline::kFair : Discipline::kFifo;
   options.queueing.sheds = false;
   flow::MeterCounters counters;
-  using E = Engine<flow::FlowMeter, base::CycleClock>;
+  using E = Engine<flow::FlowMeter, SteadyClock>;
   auto made = E::make(
       options, {source->get()}, *packet::Hasher::make("toeplitz", ""),
       [&](ProcessorId) { return flow::FlowMeter({}, nullptr, counters); },
-      [](ProcessorId) { return base::CycleClock{}; });
+      [](ProcessorId) { return SteadyClock{}; });
   if (!made) return 1;
   E& engine = **made;
   engine.dispatchers()[0]->finish();
@@ -265,6 +299,8 @@ int run(const std::string& picture) {
 
 int main(int argc, char** argv) {
   if (argc == 3 && std::strcmp(argv[1], "--straight") == 0) return evenkeel::straight(argv[2]);
+  if (argc == 3 && std::strcmp(argv[1], "--waiting") == 0)
+    return evenkeel::serve_counted(static_cast<std::uint32_t>(std::stoul(argv[2])));
   const bool picture = argc == 3 && std::strcmp(argv[1], "--picture") == 0;
   return evenkeel::run(picture ? argv[2] : "");
 }

@@ -135,6 +135,13 @@ TEST_F(RunCommand, AWrongCommandLineIsRefusedInOneLineThatSaysWhatWouldBeRight) 
       {input + " --workers 1.5", {"--workers", "1.5"}},
       {input + " --buckets 99999999999", {"--buckets", "65536"}},
       {input + " --seed -1", {"--seed", "-1"}},
+      {input + " --queue-limit-worker 0", {"--queue-limit-worker", "from 1 to"}},
+      {input + " --queue-limit-bucket 9000", {"--queue-limit-bucket", "9000", "8192"}},
+      {input + " --queue-limit-worker 100 --queue-limit-connection 51",
+       {"--queue-limit-connection", "51", "50"}},
+      {input + " --elephant-bytes 1x", {"--elephant-bytes", "1G", "1x"}},
+      {input + " --elephant-share 2", {"--elephant-share", "0 to 1"}},
+      {input + " --elephant-window 0s", {"--elephant-window", "1ms"}},
       {input + " --pin 0,0", {"--pin", "CPU 0", "twice"}},
       {input + " --capacity 1,nan", {"--capacity", "nan"}},
       {input + " --hash-key " + std::string(80, '0'), {"hash key", "zeros"}},
@@ -313,6 +320,24 @@ TEST_F(RunCommand, SpeedOneTakesAtLeastTheRecordedTime) {
   const Json report = Json::parse(outcome.out);
   EXPECT_EQ(report["packets"]["processed"], 400);
   EXPECT_GE(report["elapsed_seconds"].get<double>(), 0.399);
+}
+
+// --- heavy connections
+
+TEST_F(RunCommand, HeavyConnectionsAreNamedFromTheThresholdOn) {
+  const std::string options =
+      "--json --workers 1 --input generator:elephants,packets=400k --elephant-share 1";
+  const auto named = [&](const std::string& threshold) {
+    const Outcome outcome = run_command(options + " --elephant-bytes " + threshold);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return Json::parse(outcome.out)["elephants"];
+  };
+  // Of 400,000 packets of 0.9 KB, a quarter is the first one's, an eighth the second one's.
+  const Json elephants = named("25M");
+  ASSERT_GE(elephants.size(), 2u);
+  EXPECT_GT(elephants[0]["bytes"], 50'000'000);
+  EXPECT_TRUE(elephants[0]["connection"].get<std::string>().starts_with("tcp "));
+  EXPECT_EQ(named("1G").size(), 0u);
 }
 
 // --- signals

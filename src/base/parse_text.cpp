@@ -55,6 +55,19 @@ Result<std::int64_t> parse_duration(std::string_view text) {
   return bad_duration(text);
 }
 
+std::optional<std::uint64_t> parse_count(std::string_view text) {
+  std::uint64_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, failure] = std::from_chars(text.data(), end, number);
+  if (failure != std::errc{} || end - rest > 1) return std::nullopt;
+  std::uint64_t unit = 1;
+  if (rest != end) {
+    unit = *rest == 'k' ? 1'000 : *rest == 'M' ? 1'000'000 : *rest == 'G' ? 1'000'000'000 : 0;
+  }
+  if (unit == 0 || number > UINT64_MAX / unit) return std::nullopt;
+  return number * unit;
+}
+
 Result<std::vector<std::uint32_t>> parse_cpu_list(std::string_view text) {
   std::vector<std::uint32_t> cpus;
   std::string_view rest = text;

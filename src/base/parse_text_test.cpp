@@ -36,5 +36,14 @@ TEST(ParseCpuList, RefusesEverythingElseAsUsage) {
   }
 }
 
+TEST(ParseCount, TakesWholeNumbersAndTheirThousands) {
+  EXPECT_EQ(parse_count("0"), 0u);
+  EXPECT_EQ(parse_count("200k"), 200'000u);
+  EXPECT_EQ(parse_count("18446744073709551615"), UINT64_MAX);
+  for (const char* text :
+       {"", "k", "-1", "1.5", "1e3", "5kk", "5K", " 5", "18446744073709551616", "18446744073709551615k"})
+    EXPECT_FALSE(parse_count(text)) << text;
+}
+
 }  // namespace
 }  // namespace evenkeel::base

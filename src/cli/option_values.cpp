@@ -57,6 +57,18 @@ CLI::Validator whole_number(std::uint64_t min, std::uint64_t max) {
           ""};
 }
 
+CLI::Validator count(std::uint64_t min, std::uint64_t max) {
+  return {[=](std::string& text) -> std::string {
+            const auto value = base::parse_count(text);
+            if (!value || *value < min || *value > max)
+              return refusal(fmt::format("a whole number from {} to {}, as 5, 10k, 20M or 1G", min, max),
+                             text);
+            text = fmt::format("{}", *value);
+            return "";
+          },
+          ""};
+}
+
 CLI::Validator power_of_two(std::uint64_t max) {
   return {[=](std::string& text) -> std::string {
             const auto value = number_in<std::uint64_t>(text);

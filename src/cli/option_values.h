@@ -18,6 +18,9 @@ namespace evenkeel::cli {
 // "4": no sign, no fraction, nothing after it.
 CLI::Validator whole_number(std::uint64_t min, std::uint64_t max);
 
+// "1G", "200k", "5": rewritten as a plain number.
+CLI::Validator count(std::uint64_t min, std::uint64_t max);
+
 CLI::Validator power_of_two(std::uint64_t max);
 
 // "0.5", "1e3": finite, with both ends included.

@@ -9,11 +9,13 @@
 #include <filesystem>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <sstream>
 #include <string>
 
 #include "base/output_file.h"
 #include "base/parse_text.h"
+#include "base/units.h"
 #include "cli/commands.h"
 #include "cli/option_values.h"
 #include "cli/signals.h"
@@ -43,6 +45,10 @@ struct RunArguments {
   std::string queueing = "fair";
   std::string quantum = "50us";
   std::string queueing_rules;
+  std::optional<std::uint32_t> queue_limit_worker, queue_limit_bucket, queue_limit_connection;
+  std::uint64_t elephant_bytes = engine::ElephantOptions{}.window_bytes;
+  std::string elephant_window = "10s";
+  double elephant_share = engine::ElephantOptions{}.worker_share;
   std::string pin = "auto";
   std::string capacity = "auto";
   std::string tunnel = "outer";
@@ -65,6 +71,48 @@ struct RunArguments {
 // The default input: built-in traffic, as much as takes a few seconds.
 constexpr const char* kEndlessInput = "generator:backup";
 constexpr const char* kDefaultInput = "generator:backup,packets=20000000";
+
+constexpr std::uint32_t kQueueLimitMax = 1'000'000;
+constexpr std::uint64_t kElephantBytesMax = 1'000'000'000'000'000;
+
+void add_queue_limits(CLI::App& command, RunArguments& arguments) {
+  const engine::QueueLimits defaults;
+  const auto add = [&](const char* name, std::optional<std::uint32_t>& value, const char* help,
+                       std::uint32_t packets) {
+    command.add_option(name, value, help)
+        ->default_str(fmt::format("{}", packets))
+        ->check(whole_number(1, kQueueLimitMax))
+        ->type_name("N");
+  };
+  add("--queue-limit-worker", arguments.queue_limit_worker, "packets that may wait at a worker",
+      defaults.worker_packets);
+  add("--queue-limit-bucket", arguments.queue_limit_bucket,
+      "packets of a bucket that may wait (default: half of the worker's)", defaults.bucket_packets);
+  add("--queue-limit-connection", arguments.queue_limit_connection,
+      "packets of a connection that may wait (default: a quarter of the worker's)",
+      defaults.connection_packets);
+}
+
+// From what on a connection is named in the report.
+void add_elephants(CLI::App& command, RunArguments& arguments) {
+  command
+      .add_option("--elephant-bytes", arguments.elephant_bytes,
+                  "a connection with so many bytes within the window is named in the report, e.g. 200M")
+      ->default_str("1G")
+      ->check(count(1, kElephantBytesMax))
+      ->type_name("N");
+  command
+      .add_option("--elephant-window", arguments.elephant_window, "packet time for these bytes, and shares")
+      ->capture_default_str()
+      ->check(duration(base::kNanosecondsPerMillisecond))
+      ->type_name("DURATION");
+  command
+      .add_option("--elephant-share", arguments.elephant_share,
+                  "a connection with more of its worker's time is named, too: a fraction")
+      ->capture_default_str()
+      ->check(number(0, 1))
+      ->type_name("X");
+}
 
 void add_options(CLI::App& command, RunArguments& arguments) {
   command
@@ -122,6 +170,8 @@ void add_options(CLI::App& command, RunArguments& arguments) {
   command
       .add_option("--queueing-rules", arguments.queueing_rules, "weights of connections, as TOML: see docs")
       ->type_name("FILE");
+  add_queue_limits(command, arguments);
+  add_elephants(command, arguments);
   command
       .add_option("--pin", arguments.pin,
                   "CPUs for the workers, e.g. 0,2-3; off; auto: where every thread can have its own")
@@ -186,6 +236,9 @@ void read_durations(const RunArguments& arguments, runtime::MeterRunOptions& opt
   options.idle_timeout_ns = duration_ns(arguments.idle_timeout);
   options.active_timeout_ns = duration_ns(arguments.active_timeout);
   if (!arguments.duration.empty()) options.duration_ns = duration_ns(arguments.duration);
+  options.elephants = {.window_bytes = arguments.elephant_bytes,
+                       .window_ns = duration_ns(arguments.elephant_window),
+                       .worker_share = arguments.elephant_share};
 }
 
 Result<void> read_speed(const std::string& text, std::optional<double>& speed) {
@@ -211,12 +264,33 @@ Result<void> read_pin(const std::string& text, std::optional<std::vector<std::ui
   return {};
 }
 
+// What waits at a worker holds what waits of a bucket, and that what waits of a connection.
+Result<void> read_queue_limits(const RunArguments& arguments, engine::QueueLimits& limits) {
+  if (arguments.queue_limit_worker) limits = engine::QueueLimits::of_worker(*arguments.queue_limit_worker);
+  if (arguments.queue_limit_bucket) limits.bucket_packets = *arguments.queue_limit_bucket;
+  if (arguments.queue_limit_connection) limits.connection_packets = *arguments.queue_limit_connection;
+  if (limits.bucket_packets > limits.worker_packets)
+    return usage_error(
+        fmt::format("--queue-limit-bucket {} is above what may wait at a worker ({}): raise "
+                    "--queue-limit-worker, or lower it",
+                    limits.bucket_packets, limits.worker_packets));
+  if (!arguments.queue_limit_connection)
+    limits.connection_packets = std::min(limits.connection_packets, limits.bucket_packets);
+  if (limits.connection_packets > limits.bucket_packets)
+    return usage_error(
+        fmt::format("--queue-limit-connection {} is above what may wait of a bucket ({}): raise "
+                    "--queue-limit-bucket, or lower it",
+                    limits.connection_packets, limits.bucket_packets));
+  return {};
+}
+
 Result<void> read_queueing(const RunArguments& arguments, engine::QueueingOptions& queueing) {
   const auto* name =
       std::find(std::begin(engine::kDisciplineNames), std::end(engine::kDisciplineNames), arguments.queueing);
   if (name == std::end(engine::kDisciplineNames))
     return usage_error(fmt::format("--queueing takes fair, fifo or weighted, not '{}'", arguments.queueing));
   queueing.discipline = static_cast<engine::Discipline>(name - std::begin(engine::kDisciplineNames));
+  if (auto done = read_queue_limits(arguments, queueing.limits); !done) return done;
   const bool weighted = queueing.discipline == engine::Discipline::kWeighted;
   if (weighted != !arguments.queueing_rules.empty())
     return usage_error("--queueing weighted and --queueing-rules FILE go together");

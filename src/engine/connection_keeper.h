@@ -22,6 +22,7 @@
 #include "engine/bucket.h"
 #include "engine/cost_sampler.h"
 #include "engine/due_buckets.h"
+#include "engine/elephants.h"
 #include "engine/handler.h"
 #include "engine/timer_wheel.h"
 #include "engine/worker_surroundings.h"
@@ -44,9 +45,11 @@ class ConnectionKeeper {
  public:
   using State = typename H::State;
 
-  // `around` and `costs` outlive it.
-  ConnectionKeeper(const WorkerSurroundings<State>& around, H handler, const Clock& clock, CostSampler& costs)
+  // `around`, `costs` and `elephants` outlive it.
+  ConnectionKeeper(const WorkerSurroundings<State>& around, H handler, const Clock& clock, CostSampler& costs,
+                   ElephantTracker& elephants)
       : around_(around),
+        elephants_(elephants),
         lifetimes_(around.lifetimes),
         handler_(std::move(handler)),
         clock_(clock),
@@ -70,7 +73,8 @@ class ConnectionKeeper {
   bool deliver(const Burst<State>& burst, std::size_t i) {
     const Packet& packet = *burst.packets[i];
     const Found found = burst.found[i];
-    if (found == nullptr || erased_ || found->ended || packet.now_ns >= found->expires_ns) [[unlikely]]
+    if (found == nullptr || erased_ || found->ended || found->bypassed || packet.now_ns >= found->expires_ns)
+        [[unlikely]]
       return deliver_to_another(packet, burst.hashes[i], found);
     handler_.packet(*found, packet);
     // The timer goes by its old time until that comes, and then to the new one; only an earlier time needs it
@@ -100,6 +104,8 @@ class ConnectionKeeper {
   void close_all(Bucket<State>& bucket, std::int64_t now_ns);
 
  private:
+  void count_bypassed(std::uint64_t hash);
+
   // Where a bucket's wheel finds the timers of its connections.
   struct TimerStatesOf {
     Connections<State>& connections;
@@ -158,6 +164,7 @@ class ConnectionKeeper {
   Bucket<State>& bucket_of(const Packet& packet) const { return around_.buckets[packet.bucket]; }
 
   const WorkerSurroundings<State>& around_;
+  ElephantTracker& elephants_;
   const Lifetimes lifetimes_;
   H handler_;
   Clock clock_;
@@ -190,15 +197,22 @@ void ConnectionKeeper<H, Clock>::look_up(Burst<State>& burst) {
   Connections<State>::find_batch(burst.count, Queries{around_.buckets, burst}, burst.found);
 }
 
-// What was found is not, or may not be, the connection as it is now.
+// What was found is not, or may not be, the connection as it is now; or the handler has seen enough of it.
 template <Handler H, base::TickClock Clock>
 [[gnu::noinline]] bool ConnectionKeeper<H, Clock>::deliver_to_another(const Packet& packet,
                                                                       std::uint64_t hash, Found found) {
   found = find_again_or_open(packet, hash, found);
   if (found == nullptr) return false;
-  handler_.packet(*found, packet);
+  const bool shown = !found->bypassed;
+  shown ? handler_.packet(*found, packet) : count_bypassed(hash);
   if (found->advance(packet, lifetimes_) || !found->timer.armed()) arm_for(packet, *found);
-  return true;
+  return shown;
+}
+
+template <Handler H, base::TickClock Clock>
+void ConnectionKeeper<H, Clock>::count_bypassed(std::uint64_t hash) {
+  elephants_.note_bypassed(hash);
+  around_.meters.dropped[static_cast<std::size_t>(meter::DropReason::kBypassed)].increment();
 }
 
 template <Handler H, base::TickClock Clock>

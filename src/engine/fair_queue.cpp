@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/units.h"
 
 namespace evenkeel::engine {
 
@@ -168,26 +169,34 @@ void FairQueue::take(std::uint64_t now, QueueBatch& batch) {
   batch.packets_count = batch.runs_count = 0;
   batch.estimated_ticks = 0;
   batch.dropped = nullptr;
+  ++batches_;
   const auto lead_max = kNewLeadMax * static_cast<std::int64_t>(options_.quantum_ticks);
   const bool new_too = old_buckets_.empty() || new_lead_ticks_ < lead_max;
   while (batch.packets_count < kBurst && batch.estimated_ticks < options_.quantum_ticks) {
     BucketQueue* bucket = nullptr;
-    QueuedConnection* connection = next(bucket, new_too);
+    QueuedConnection* connection = next(bucket, new_too, batch.runs_count == 0);
+    last_taken_ = connection;  // nobody, where the batch ends for want of another: then nobody was cut short
     if (connection == nullptr) break;
-    last_taken_ = connection;
     take_run(*bucket, *connection, now, batch);
   }
   meters_.batches.increment();
 }
 
-// Whose turn it is: a new connection, or else the next one of the round that has some of its quantum left.
-QueuedConnection* FairQueue::next(BucketQueue*& bucket, bool new_too) {
+// Whose turn it is: a new connection, or else the next one of the round that has some of its quantum left. A
+// batch ends where a second round would begin: those that are in the batch would be passed over in it, and
+// the debts of the others forgiven.
+QueuedConnection* FairQueue::next(BucketQueue*& bucket, bool new_too, bool first) {
   if (new_too && !new_buckets_.empty()) {
     bucket = new_buckets_.front();
     return bucket->new_connections.front();
   }
   while ((bucket = old_buckets_.front()) != nullptr) {
-    if (!std::exchange(bucket->in_turn, true)) bucket->turn_left = bucket->old_count;
+    if (!bucket->in_turn) {
+      if (std::exchange(bucket->turn_batch, batches_) == batches_ && !first) return nullptr;
+      bucket->in_turn = true;
+      bucket->turn_left = bucket->old_count;
+      ++bucket->turn;
+    }
     if (QueuedConnection* connection = next_old_of(*bucket)) return connection;
     bucket->in_turn = false;
     old_buckets_.move_to_back(*bucket);
@@ -207,13 +216,25 @@ QueuedConnection* FairQueue::next_old_of(BucketQueue& bucket) {
   return nullptr;
 }
 
+// Of many that wait, none is in a cache when its turn comes: loads what the next turn will read of the next
+// connection, and the one after that.
+void FairQueue::prefetch_turn(const BucketQueue& bucket, const QueuedConnection* next) {
+  if (next == nullptr) return;
+  __builtin_prefetch(next->first);
+  bucket.connections.prefetch(next->hash);
+  const auto* after = reinterpret_cast<const char*>(next->turn.next);
+  for (std::size_t at = 0; at < sizeof(QueuedConnection); at += base::kCacheLine)
+    __builtin_prefetch(after + at);
+}
+
 // Takes what the connection may use now. It stands in no list of turns until the run is settled.
 void FairQueue::take_run(BucketQueue& bucket, QueuedConnection& connection, std::uint64_t now,
                          QueueBatch& batch) {
   if (!connection.is_new) --bucket.turn_left;  // this is its visit
   leave_turn(bucket, connection);
+  prefetch_turn(bucket, connection.is_new ? bucket.new_connections.front() : bucket.old_connections.front());
   QueueRun& run = batch.runs[batch.runs_count];
-  run = {&bucket, &connection, batch.packets_count, 0};
+  run = {&bucket, &connection, batch.packets_count, 0, bucket.turn};
   const std::uint32_t run_max = connection.measured || connection.declared ? kBurst : kFirstRun;
   while (connection.packets != 0 && run.count < run_max && connection.deficit_ticks > 0 &&
          batch.packets_count < kBurst && batch.estimated_ticks < options_.quantum_ticks) {
@@ -253,17 +274,22 @@ void FairQueue::settle(const QueueRun& run, std::uint64_t ticks, std::uint64_t n
     stop_waiting(bucket, connection, now);
   } else {
     resize(bucket, connection);
-    wait_on(bucket, connection);
+    wait_on(run);
   }
   publish();
 }
 
-// Back into a list of turns: to go on with what is left of its quantum, or, if that is nothing or the
-// bucket's turn is over, for the next round, with what is left and another quantum.
-void FairQueue::wait_on(BucketQueue& bucket, QueuedConnection& connection) {
+// Back into a list of turns: to go on with what is left of its quantum, or, if that is nothing or the turn in
+// which it was visited is over (it seemed to have used its quantum, and another's turn came), for the next
+// round, with what is left and another quantum. Who was cut short by the end of the batch goes on in any
+// case.
+void FairQueue::wait_on(const QueueRun& run) {
+  BucketQueue& bucket = *run.bucket;
+  QueuedConnection& connection = *run.connection;
   const bool has_left = connection.deficit_ticks > 0;
   if (has_left && connection.is_new) return join_new(bucket, connection);
-  const bool goes_on = has_left && (bucket.in_turn || !bucket.old_turn.linked || &connection == last_taken_);
+  const bool same_turn = bucket.in_turn && bucket.turn == run.turn;
+  const bool goes_on = has_left && (same_turn || &connection == last_taken_);
   if (!goes_on) connection.deficit_ticks += credit(connection);
   connection.is_new = false;
   join_old(bucket, connection, goes_on);

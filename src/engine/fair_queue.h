@@ -82,12 +82,17 @@ struct BucketQueue {
   base::ListLinks<BucketQueue> by_size;   // by its largest connection
   std::uint32_t packets = 0;
   std::uint32_t connections_waiting = 0;
-  std::uint32_t old_count = 0;  // of old_connections
-  std::uint32_t turn_left = 0;  // connections yet to be visited in its turn
-  bool in_turn = false;         // its turn has begun
+  std::uint32_t old_count = 0;   // of old_connections
+  std::uint32_t turn_left = 0;   // connections yet to be visited in its turn
+  std::uint32_t turn = 0;        // number of its present or latest turn
+  std::uint64_t turn_batch = 0;  // in which that began
+  bool in_turn = false;          // its turn has begun
   std::uint64_t backlog_ticks = 0;
   SizeClass size_class = 0;
 };
+
+// One for each bucket of the engine while queueing is on: at most 60 MB at 65,536 buckets.
+static_assert(sizeof(BucketQueue) <= 960);
 
 // The packets of one connection in a batch, next to each other and in order.
 struct QueueRun {
@@ -95,6 +100,7 @@ struct QueueRun {
   QueuedConnection* connection = nullptr;
   std::uint32_t first = 0;  // in the batch
   std::uint32_t count = 0;
+  std::uint32_t turn = 0;  // of the bucket, in which it was taken
 };
 
 struct QueueBatch {
@@ -200,10 +206,11 @@ class FairQueue {
   Packet* shed_beyond_limits(BucketQueue& bucket, QueuedConnection& connection, std::uint64_t now);
   Packet* shed_from(BucketQueue& bucket, QueuedConnection& connection, std::uint64_t now);
 
-  QueuedConnection* next(BucketQueue*& bucket, bool new_too);
+  QueuedConnection* next(BucketQueue*& bucket, bool new_too, bool first);
+  static void prefetch_turn(const BucketQueue& bucket, const QueuedConnection* next);
   QueuedConnection* next_old_of(BucketQueue& bucket);
   void take_run(BucketQueue& bucket, QueuedConnection& connection, std::uint64_t now, QueueBatch& batch);
-  void wait_on(BucketQueue& bucket, QueuedConnection& connection);
+  void wait_on(const QueueRun& run);
   void learn_cost(QueuedConnection& connection, std::uint64_t ticks, std::uint32_t count);
 
   void join_new(BucketQueue& bucket, QueuedConnection& connection);
@@ -230,6 +237,7 @@ class FairQueue {
   std::uint32_t connections_ = 0;  // that wait
   std::uint64_t backlog_ticks_ = 0;
   const QueuedConnection* last_taken_ = nullptr;  // of the batch: it may be cut short by the batch's end
+  std::uint64_t batches_ = 0;                     // taken so far
   std::int64_t new_lead_ticks_ = 0;
   std::uint64_t mean_cost_ticks_ = 0;  // of a packet of this worker; 0: not known
   std::uint32_t straight_max_ = kBurst;

@@ -55,7 +55,7 @@ class Worker {
       : around_(around),
         clock_(std::move(clock)),
         costs_(around.id.value() + 1, clock_.ticks_per_nanosecond()),
-        keeper_(around_, std::move(handler), clock_, costs_),
+        keeper_(around_, std::move(handler), clock_, costs_, elephants_),
         handover_(around.id, static_cast<std::uint32_t>(around.rings.size()), around.board),
         elephants_(around.elephants, clock_.ticks(), ticks_of(kShareOfAtLeast_ns)) {
     if (around.queue.options.fair())

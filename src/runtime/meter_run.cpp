@@ -223,6 +223,7 @@ engine::EngineOptions engine_options(const MeterRunOptions& options, bool input_
   result.lifetimes.idle_ns = options.idle_timeout_ns;
   result.parse.inner_tunnel = options.inner_tunnel;
   result.queueing = queueing_options(options, input_waits);
+  result.elephants = options.elephants;
   std::uint64_t seed = options.seed;
   result.hash_seed = base::splitmix64(seed);
   return result;

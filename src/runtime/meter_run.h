@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/elephants.h"
 #include "engine/queueing.h"
 #include "evenkeel/result.h"
 #include "flow/record_writer.h"
@@ -39,6 +40,7 @@ struct MeterRunOptions {
   std::optional<double> speed;  // nothing: as fast as it goes
   std::optional<std::int64_t> duration_ns;
   engine::QueueingOptions queueing{.discipline = engine::Discipline::kFair};
+  engine::ElephantOptions elephants;
   std::optional<std::vector<std::uint32_t>> pin;  // nothing: where there are processors enough; empty: off
   std::vector<double> capacity;                   // by worker, relative; empty: as the CPUs are, if pinned
   std::string flows;                              // path, "-", or "" for none

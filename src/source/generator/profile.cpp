@@ -31,13 +31,16 @@ constexpr SizePoint kAccess[] = {{44, 0},          {92, 0.05},       {194, 0.15}
                                  {5'553, 0.8},     {14'582, 0.9},    {47'540, 0.95},     {120'085, 0.97},
                                  {417'771, 0.985}, {868'336, 0.992}, {2'046'387, 0.998}, {17'532'514, 1}};
 
+// Copies of whole disks, of the same cluster's order: each lasts for longer than it takes to be noticed.
+constexpr SizePoint kDiskCopies[] = {{2'000'000'000, 0}, {4'000'000'000, 1}};
+
 constexpr GroupShape kMiceGroups[] = {
     {.connection_share = 1, .packet_share = 1, .sizes = SizeDistribution(kDataMiningSmall)}};
 
 constexpr GroupShape kElephantsGroups[] = {
     {.connection_share = 0,
      .packet_share = 0.8,
-     .sizes = SizeDistribution(kDataMiningLarge),
+     .sizes = SizeDistribution(kDiskCopies),
      .train_packets = 16,
      .parts = 16,
      .zipf = 1},

@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdint>
-#include <optional>
 #include <vector>
+
+#include "base/parse_text.h"
 
 namespace evenkeel::source {
 namespace {
@@ -16,22 +16,8 @@ struct Range {
   std::uint64_t max;
 };
 
-// A whole number, perhaps in thousands (k), millions (M) or billions (G).
-std::optional<std::uint64_t> parse_number(std::string_view text) {
-  std::uint64_t number = 0;
-  const char* const end = text.data() + text.size();
-  const auto [rest, failure] = std::from_chars(text.data(), end, number);
-  if (failure != std::errc{} || end - rest > 1) return std::nullopt;
-  std::uint64_t unit = 1;
-  if (rest != end) {
-    unit = *rest == 'k' ? 1'000 : *rest == 'M' ? 1'000'000 : *rest == 'G' ? 1'000'000'000 : 0;
-  }
-  if (unit == 0 || number > UINT64_MAX / unit) return std::nullopt;
-  return number * unit;
-}
-
 Result<std::uint64_t> parse_in_range(std::string_view name, std::string_view text, const Range& range) {
-  const auto number = parse_number(text);
+  const auto number = base::parse_count(text);
   if (number && *number >= range.min && *number <= range.max) return *number;
   return usage_error(fmt::format("generator option {}: '{}' is not a whole number from {} to {}", name, text,
                                  range.min, range.max));
