@@ -80,6 +80,43 @@ TEST_F(SteerTest, LeavesTheInterfaceAsItWasFound) {
   EXPECT_EQ(ended.code, 0) << ended.output;
   EXPECT_FALSE(is_changed());
   EXPECT_EQ(state_path(), "");
+  const json report = ended.event("end");
+  EXPECT_EQ(report.value("restored", false), true) << ended.output;
+  EXPECT_TRUE(report.contains("max_over_mean_first") && report["max_over_mean_first"].is_null())
+      << "there was no load" << ended.output;
+}
+
+TEST_F(SteerTest, AnInterfaceThatGoesAwayEndsItWithAReason) {
+  Running running(steer("--interval 100ms"));
+  running.wait_for("steering");
+  while (state_path().empty()) std::this_thread::sleep_for(10ms);
+  hosts_->run_on(Host::kB, "ip link del " + hosts_->interface(Host::kB));
+  const Ended ended = running.wait();
+  EXPECT_EQ(ended.code, 1) << ended.output;
+  EXPECT_NE(ended.output.find("is gone"), std::string::npos) << ended.output;
+  EXPECT_EQ(ended.output.find("as it was found"), std::string::npos) << ended.output;
+  EXPECT_EQ(state_path(), "");
+}
+
+TEST_F(SteerTest, OneshotDoesNotTakeRestForLevel) {
+  const Ended ended = run(steer("--oneshot --duration 1500ms --interval 100ms"));
+  EXPECT_EQ(ended.code, 1) << ended.output;
+  EXPECT_NE(ended.output.find("not level after"), std::string::npos) << ended.output;
+  EXPECT_FALSE(is_changed());
+}
+
+TEST_F(SteerTest, ExplainNamesTheProcessThatSteers) {
+  Running running(steer("--interval 100ms --json"));
+  running.wait_for("\"round\"");
+  const int process = process_of(state_path());
+  const Ended explained = run(hosts_->prefix(Host::kB) + EVENKEEL_BINARY " explain " +
+                              hosts_->interface(Host::kB) + " --duration 50ms");
+  kill(process, SIGTERM);
+  (void)running.wait();
+  EXPECT_NE(explained.output.find("steered by evenkeel (process " + std::to_string(process) + ")"),
+            std::string::npos)
+      << explained.output;
+  EXPECT_EQ(explained.output.find("XDP program"), std::string::npos) << explained.output;
 }
 
 TEST_F(SteerTest, AKilledProcessLeavesNothingThatRestoreDoesNotUndo) {
@@ -126,8 +163,9 @@ TEST_F(SteerTest, RefusesNativeModeWhereChecksumsWouldBreakAndNamesTheRemedy) {
 }
 
 TEST_F(SteerTest, WrongOptionsAreOneLineThatSaysWhatIsRight) {
-  for (const char* const options : {"--order quick", "--interval 1", "--cpus 4000", "--buckets 100",
-                                    "--policy none", "--actuator magic"}) {
+  for (const char* const options :
+       {"--order quick", "--interval 1", "--cpus 4000", "--buckets 100", "--policy none", "--actuator magic",
+        "--exclude-cpus 4000", "--queue 20000", "--dry-run --restore", "--bogus"}) {
     const Ended ended = run(steer(options));
     EXPECT_EQ(ended.code, 2) << options << ended.output;
     EXPECT_EQ(std::count(ended.output.begin(), ended.output.end(), '\n'), 1) << ended.output;

@@ -152,6 +152,10 @@ Result<NetworkInterface> find_interface(const std::string& name) {
   return interface;
 }
 
+bool is_present(const std::string& name, int index) {
+  return if_nametoindex(name.c_str()) == static_cast<unsigned>(index);
+}
+
 std::optional<VethPeer> find_veth_peer(const NetworkInterface& interface) {
   if (interface.driver != "veth") return std::nullopt;
   const std::uint32_t peer_index = veth_peer_index(interface.name);

@@ -24,6 +24,9 @@ struct NetworkInterface {
 // A runtime error where there is none of that name: it lists those that there are.
 Result<NetworkInterface> find_interface(const std::string& name);
 
+// Whether it is still there, under its name: not deleted, renamed or moved to another network namespace.
+bool is_present(const std::string& name, int index);
+
 // For a veth: whether its peer leaves checksums to be computed by a network card that does not exist.
 // Packets that native XDP redirects would then have wrong checksums. Nothing: the peer was not found.
 struct VethPeer {

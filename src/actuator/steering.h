@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -21,6 +22,9 @@ namespace evenkeel::actuator {
 // The work of a packet does not grow much with its size: 2,048 bytes cost as much as one packet more.
 // Measured: docs/decisions/steer-load.md.
 inline constexpr double kBytesLikeOnePacket = 2'048;
+
+// Packets that may wait for a CPU: the kernel's limit for a CPU map.
+inline constexpr std::uint32_t kCpuQueueMax = 16'384;
 
 // How a bucket changes its processor.
 enum class MoveOrder : std::uint8_t {
@@ -64,9 +68,10 @@ struct SteeringTotals {
   std::uint64_t moves_done = 0;
   std::uint64_t moves_forced = 0;  // of these, with packets in flight
   std::uint64_t moves_withdrawn = 0;
+  std::uint64_t end_forced = 0;  // buckets that stop() sent back with packets in flight
   // Share of the packets that came to other queues than the card's table says, when last judged.
   std::optional<double> table_misfit;
-  std::uint64_t reorder_risk = 0;  // packets in flight at these: later ones may have overtaken them
+  std::uint64_t reorder_risk = 0;  // packets in flight at all these: later ones may have overtaken them
 };
 
 class Steering {
@@ -89,8 +94,9 @@ class Steering {
   // Gives up what is pending; those buckets stay where they are.
   virtual Result<void> withdraw() = 0;
   virtual Result<SteeringTotals> totals() = 0;
-  // Ends steering in order: what is in flight is let through first, up to `patience`. May be called again.
-  virtual Result<void> stop(std::chrono::milliseconds patience) = 0;
+  // Ends steering in order: what is in flight is let through first, as long as `may_wait` says so; what is
+  // then still in flight is counted in totals(), which may be asked afterwards. May be called again.
+  virtual Result<void> stop(const std::function<bool()>& may_wait) = 0;
   // For the report: what the load of a bucket is taken from, which mode is in use, what was found odd.
   virtual std::vector<std::string> notes() const = 0;
 };

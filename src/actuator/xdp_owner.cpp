@@ -27,8 +27,11 @@ Result<std::string> set_xdp_program_aside(const NetworkInterface& interface) {
   }
   const std::string pin = fmt::format("/sys/fs/bpf/evenkeel-{}-{}", interface.name, interface.xdp_program);
   if (bpf_obj_pin(program.get(), pin.c_str()) != 0) {
-    return runtime_error(fmt::format("cannot keep XDP program {} at {}: {} (is bpffs mounted?)",
-                                     interface.xdp_program, pin, std::strerror(errno)));
+    return runtime_error(
+        fmt::format("cannot keep XDP program {} at {}: {}; `ip netns exec` hides bpffs: use `nsenter "
+                    "--net=/run/netns/NAME` "
+                    "instead, or `mount -t bpf bpf /sys/fs/bpf` first",
+                    interface.xdp_program, pin, std::strerror(errno)));
   }
   const int error = bpf_xdp_detach(interface.index, flags_of(interface.xdp_generic), nullptr);
   if (error == 0) return pin;
@@ -37,6 +40,8 @@ Result<std::string> set_xdp_program_aside(const NetworkInterface& interface) {
       fmt::format("XDP program {} is held by its owner and cannot be set aside ({}): end that program",
                   interface.xdp_program, std::strerror(-error)));
 }
+
+void forget_xdp_program(const std::string& pin) { unlink(pin.c_str()); }
 
 Result<void> put_xdp_program_back(int interface_index, const std::string& pin, bool generic) {
   const base::FileDescriptor program(bpf_obj_get(pin.c_str()));

@@ -15,6 +15,9 @@ namespace evenkeel::actuator {
 // error.
 Result<std::string> set_xdp_program_aside(const NetworkInterface& interface);
 
+// Of an interface that is gone: removes the pin.
+void forget_xdp_program(const std::string& pin);
+
 // Attaches the pinned program as it was, and removes the pin.
 Result<void> put_xdp_program_back(int interface_index, const std::string& pin, bool generic);
 

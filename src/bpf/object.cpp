@@ -4,6 +4,7 @@
 #include <bpf/libbpf.h>
 #include <fmt/core.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdarg>
@@ -50,6 +51,8 @@ bpf_program* find_program(const bpf_object* object, const char* name) {
 }
 
 std::string explain_refusal(int error) {
+  if (error == EPERM && geteuid() != 0)
+    return "kernel programs need root, or the capabilities that packaging/evenkeel-steer@.service lists";
   if (error == EPERM || error == EACCES) {
     return fmt::format(
         "the kernel refused a program ({}): run as root, or with CAP_BPF and CAP_NET_ADMIN; {}",

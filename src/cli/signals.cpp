@@ -13,6 +13,7 @@ extern "C" void note_signal(int) { signalled.store(true, std::memory_order_relax
 }  // namespace
 
 void catch_signals() {
+  signalled.store(false, std::memory_order_relaxed);
   struct sigaction action {};
   action.sa_handler = note_signal;
   action.sa_flags = static_cast<int>(SA_RESETHAND);  // the handler is gone by the second signal

@@ -8,7 +8,7 @@
 
 namespace evenkeel::cli {
 
-// From now on the two signals set the flag.
+// From now on the two signals set the flag, which is not set yet. Called again, it catches one more signal.
 void catch_signals();
 
 const std::atomic<bool>& interrupted();

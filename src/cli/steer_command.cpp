@@ -36,6 +36,7 @@ struct SteerArguments {
   std::string order = "idle-first";
   std::string tunnel = "outer";
   std::uint32_t buckets = 512;
+  std::uint32_t queue_packets = actuator::kCpuQueueMax;
   double moves_per_second_max = 1'000;
   bool dry_run = false;
   bool oneshot = false;
@@ -62,6 +63,17 @@ Result<std::vector<std::uint32_t>> online_cpus() {
   return base::parse_cpu_list(text->substr(0, text->find('\n')));
 }
 
+Result<void> check_online(const char* option, const std::vector<std::uint32_t>& cpus,
+                          const std::vector<std::uint32_t>& online) {
+  for (const std::uint32_t cpu : cpus) {
+    if (std::find(online.begin(), online.end(), cpu) == online.end()) {
+      return usage_error(
+          fmt::format("{}: CPU {} is not online; online are {}", option, cpu, fmt::join(online, ",")));
+    }
+  }
+  return {};
+}
+
 Result<std::vector<std::uint32_t>> read_cpus(const SteerArguments& arguments) {
   auto online = online_cpus();
   if (!online) return online;
@@ -71,15 +83,11 @@ Result<std::vector<std::uint32_t>> read_cpus(const SteerArguments& arguments) {
     if (!wanted) return usage_error("--cpus: " + wanted.error().message);
     cpus = *wanted;
   }
-  for (const std::uint32_t cpu : cpus) {
-    if (std::find(online->begin(), online->end(), cpu) == online->end()) {
-      return usage_error(
-          fmt::format("--cpus: CPU {} is not online; online are {}", cpu, fmt::join(*online, ",")));
-    }
-  }
+  if (auto done = check_online("--cpus", cpus, *online); !done) return done.error();
   if (!arguments.exclude_cpus.empty()) {
     auto excluded = base::parse_cpu_list(arguments.exclude_cpus);
     if (!excluded) return usage_error("--exclude-cpus: " + excluded.error().message);
+    if (auto done = check_online("--exclude-cpus", *excluded, *online); !done) return done.error();
     std::erase_if(cpus, [&](std::uint32_t cpu) {
       return std::find(excluded->begin(), excluded->end(), cpu) != excluded->end();
     });
@@ -119,10 +127,13 @@ void read_numbers(const SteerArguments& arguments, SteerOptions& options) {
   options.interval_ns = duration_ns(arguments.interval);
   if (!arguments.duration.empty()) options.duration_ns = duration_ns(arguments.duration);
   options.buckets = arguments.buckets;
+  options.queue_packets = arguments.queue_packets;
   options.moves_per_second_max = arguments.moves_per_second_max;
 }
 
 Result<SteerOptions> to_options(const SteerArguments& arguments) {
+  if (arguments.dry_run && arguments.restore)
+    return usage_error("--restore puts back what a killed process left, --dry-run changes nothing: give one");
   SteerOptions options;
   if (auto done = read_words(arguments, options); !done) return done.error();
   read_numbers(arguments, options);
@@ -173,6 +184,12 @@ void add_options(CLI::App& command, SteerArguments& arguments) {
       ->capture_default_str()
       ->check(power_of_two(kBucketsMax))
       ->type_name("N");
+  command
+      .add_option("--queue", arguments.queue_packets,
+                  "packets that may wait for a CPU (xdp_cpumap); more are dropped")
+      ->capture_default_str()
+      ->check(whole_number(1, actuator::kCpuQueueMax))
+      ->type_name("N");
   command.add_option("--max-moves-per-second", arguments.moves_per_second_max, "of buckets")
       ->capture_default_str()
       ->check(number_above_0(kMovesPerSecondMax))
@@ -185,7 +202,7 @@ void add_options(CLI::App& command, SteerArguments& arguments) {
       ->type_name("NAME");
   command.add_flag("--dry-run", arguments.dry_run, "look at the traffic, print the plan, change nothing");
   command.add_flag("--oneshot", arguments.oneshot,
-                   "level once, and end: the interface is left as it was found");
+                   "end when level for a second, or after 10 s with the reason; everything is put back");
   command.add_flag("--restore", arguments.restore,
                    "undo what a steering process that was killed left behind");
   command.add_flag(

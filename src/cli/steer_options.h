@@ -24,6 +24,7 @@ struct SteerOptions {
   std::string policy = "index";
   actuator::MoveOrder order = actuator::MoveOrder::kIdleFirst;
   std::uint32_t buckets = 512;
+  std::uint32_t queue_packets = actuator::kCpuQueueMax;
   double moves_per_second_max = 1'000;
   bool inner_tunnel = false;
   bool dry_run = false;

@@ -59,6 +59,7 @@ json totals_json(const actuator::SteeringTotals& totals) {
           {"moves_done", totals.moves_done},
           {"moves_with_packets_in_flight", totals.moves_forced},
           {"moves_withdrawn", totals.moves_withdrawn},
+          {"buckets_at_the_end_with_packets_in_flight", totals.end_forced},
           {"packets_at_risk_of_reordering", totals.reorder_risk}};
 }
 
@@ -119,37 +120,44 @@ void SteerOutput::print_line(const actuator::Steering& steering, const control::
   packets_ = drops_ = moves_ = 0;
 }
 
-void SteerOutput::end(const actuator::Steering& steering, const actuator::SteeringTotals& totals,
-                      double seconds, std::uint64_t rounds) {
-  (void)steering;
-  const double mean = loaded_rounds_ > 0 ? sum_max_over_mean_ / static_cast<double>(loaded_rounds_) : 1;
-  if (json_) {
-    json object = totals_json(totals);
-    object["event"] = "end";
-    if (totals.table_misfit) object["table_misfit"] = *totals.table_misfit;
-    object["seconds"] = seconds;
-    object["rounds"] = rounds;
-    object["max_over_mean_first"] = first_max_over_mean_;
-    object["max_over_mean_mean"] = mean;
-    return print_json(object);
-  }
+void SteerOutput::end(const SteerEnd& end) {
+  if (!json_) return print_end(end);
+  json object = totals_json(end.totals);
+  object["event"] = "end";
+  if (end.totals.table_misfit) object["table_misfit"] = *end.totals.table_misfit;
+  object["seconds"] = end.seconds;
+  object["rounds"] = end.rounds;
+  object["restored"] = end.restored;
+  if (end.level) object["level"] = *end.level;
+  const bool loaded = loaded_rounds_ > 0;
+  object["max_over_mean_first"] = loaded ? json(first_max_over_mean_) : json();
+  object["max_over_mean_mean"] = loaded ? json(mean_max_over_mean()) : json();
+  print_json(object);
+}
+
+void SteerOutput::print_end(const SteerEnd& end) const {
+  const actuator::SteeringTotals& totals = end.totals;
   fmt::print(
       "\n{:.1f} s, {} rounds: {} packets, of these {} steered and {} passed by; {} dropped in queues\n",
-      seconds, rounds, totals.packets, totals.steered, totals.passed_by, totals.drops);
+      end.seconds, end.rounds, totals.packets, totals.steered, totals.passed_by, totals.drops);
+  const std::string at_the_end =
+      totals.end_forced > 0 ? fmt::format(", and {} buckets at the end", totals.end_forced) : "";
   fmt::print(
-      "moves: {} wanted, {} done, {} withdrawn; {} with packets in flight: {} packets could have been "
+      "moves: {} wanted, {} done, {} withdrawn; {} with packets in flight{}: {} packets could have been "
       "reordered\n",
-      totals.moves_wanted, totals.moves_done, totals.moves_withdrawn, totals.moves_forced,
+      totals.moves_wanted, totals.moves_done, totals.moves_withdrawn, totals.moves_forced, at_the_end,
       totals.reorder_risk);
   if (loaded_rounds_ > 0) {
     fmt::print("busiest processor over the mean: {:.2f} in the first loaded round, {:.2f} on average\n",
-               first_max_over_mean_, mean);
+               first_max_over_mean_, mean_max_over_mean());
   }
   if (totals.table_misfit) {
     fmt::print("the card follows its table: {:.1f} % of the packets came to other queues\n",
                *totals.table_misfit * 100);
   }
-  fmt::print("the interface is as it was found\n");
+  if (end.level.value_or(false)) fmt::print("it was level for a second\n");
+  if (end.restored) fmt::print("the interface is as it was found\n");
+  std::fflush(stdout);
 }
 
 namespace {

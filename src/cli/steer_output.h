@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,16 +15,26 @@
 
 namespace evenkeel::cli {
 
+// How a session ended.
+struct SteerEnd {
+  const actuator::SteeringTotals& totals;
+  double seconds = 0;  // of steering
+  std::uint64_t rounds = 0;
+  bool restored = false;      // the interface is as it was found
+  std::optional<bool> level;  // of --oneshot
+};
+
 class SteerOutput {
  public:
   explicit SteerOutput(bool json) : json_(json) {}
 
   void begin(const actuator::Steering& steering, const SteerGround& ground);
   void round(const actuator::Steering& steering, const control::SteerRound& round);
-  void end(const actuator::Steering& steering, const actuator::SteeringTotals& totals, double seconds,
-           std::uint64_t rounds);
+  void end(const SteerEnd& end);
 
  private:
+  void print_end(const SteerEnd& end) const;
+  double mean_max_over_mean() const { return sum_max_over_mean_ / static_cast<double>(loaded_rounds_); }
   void print_line(const actuator::Steering& steering, const control::SteerRound& round);
 
   bool json_;

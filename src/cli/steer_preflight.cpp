@@ -1,7 +1,6 @@
 #include "cli/steer_preflight.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 namespace evenkeel::cli {
 namespace {
@@ -46,8 +45,10 @@ Result<XdpMode> choose_mode(const SteerOptions& options, const NetworkInterface&
     return XdpMode::kGeneric;
   }
   if (options.xdp_mode == SteerXdpMode::kNative || is_known_native(interface.driver)) return XdpMode::kNative;
-  notes.push_back(
-      fmt::format("generic XDP, because driver '{}' is not known to redirect natively", interface.driver));
+  notes.push_back(interface.driver.empty()
+                      ? fmt::format("generic XDP, because {} has no driver", interface.name)
+                      : fmt::format("generic XDP, because driver '{}' is not known to redirect natively",
+                                    interface.driver));
   return XdpMode::kGeneric;
 }
 
@@ -76,9 +77,6 @@ std::vector<std::string> find_other_owners(const NetworkInterface& interface) {
 Result<SteerGround> survey_ground(const SteerOptions& options) {
   auto interface = actuator::find_interface(options.interface);
   if (!interface) return interface.error();
-  if (geteuid() != 0)
-    return runtime_error(
-        "steering needs root, or the capabilities that packaging/evenkeel-steer@.service lists");
   SteerGround ground{.interface = *interface, .mode = XdpMode::kGeneric, .notes = {}};
   for (const std::string& owner : find_other_owners(*interface)) {
     if (!options.take_over) {

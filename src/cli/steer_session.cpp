@@ -21,6 +21,7 @@
 #include "cli/steer_options.h"
 #include "cli/steer_output.h"
 #include "cli/steer_preflight.h"
+#include "control/levelness.h"
 #include "control/steer_loop.h"
 #include "control/steer_state.h"
 #include "control/steer_watchdog.h"
@@ -32,6 +33,11 @@ namespace {
 
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
+
+// How long the end waits for buckets that have packets in flight; under overload these never pause.
+constexpr auto kPatience = 10'000ms;
+constexpr auto kPatienceAfterError = 500ms;  // something is wrong: the old way, soon
+constexpr double kOneshotMax_seconds = 10;
 
 // Packets a second over a short look, before anything is changed.
 double present_rate(const std::string& interface) {
@@ -62,6 +68,7 @@ Result<std::unique_ptr<actuator::Steering>> make_steering(const SteerOptions& op
   cpumap.mode = ground.mode;
   cpumap.kernel.buckets = options.buckets;
   cpumap.kernel.cpus = options.cpus;
+  cpumap.kernel.queue_size = options.queue_packets;
   cpumap.kernel.inner_tunnel = options.inner_tunnel;
   cpumap.moves.order = options.order;
   return actuator::make_xdp_cpumap(cpumap);
@@ -70,6 +77,10 @@ Result<std::unique_ptr<actuator::Steering>> make_steering(const SteerOptions& op
 // Undoes what a state says was changed. A process that ended took its own programs along; what outlives it is
 // put back.
 Result<void> undo(const control::SteerState& state) {
+  if (!actuator::is_present(state.interface, state.interface_index)) {
+    if (!state.previous_program.empty()) actuator::forget_xdp_program(state.previous_program);
+    return {};  // what was changed went with it
+  }
   if (!state.table.empty()) {
     if (auto written = actuator::write_table(state.interface, state.table); !written) return written;
   }
@@ -90,8 +101,11 @@ class Session {
   Result<void> prepare();
   Result<void> steer_until_the_end();
   Result<bool> goes_on();
+  std::optional<std::string> why_not_level() const;
   bool wait_for_next_round(Clock::time_point until);
-  Result<void> finish();
+  bool may_wait(Clock::time_point since, std::chrono::milliseconds patience);
+  void report_end(bool undone);
+  Result<void> finish(std::chrono::milliseconds patience);
 
   const SteerOptions& options_;
   const SteerGround& ground_;
@@ -103,7 +117,10 @@ class Session {
   std::unique_ptr<control::SteerLoop> loop_;
   std::unique_ptr<control::SteerWatchdog> watchdog_;
   Clock::time_point begin_;
-  std::uint64_t quiet_rounds_ = 0;  // since a move was begun
+  double steered_seconds_ = 0;
+  control::Levelness levelness_;
+  bool was_interrupted_ = false;
+  bool told_to_wait_ = false;
 };
 
 Result<void> Session::prepare() {
@@ -134,8 +151,13 @@ Result<void> Session::run() {
   Result<void> done = prepare();
   if (done) done = steering_->start();
   if (done) done = steer_until_the_end();
-  const Result<void> finished = finish();
-  return done ? finished : done;
+  steered_seconds_ = std::chrono::duration<double>(Clock::now() - begin_).count();
+  const Result<void> finished = finish(done ? kPatience : kPatienceAfterError);
+  if (!done && !finished)
+    return runtime_error(fmt::format("{}; then {}", done.error().message, finished.error().message));
+  if (!done || !finished) return done ? finished : done;
+  if (const auto why = why_not_level()) return runtime_error(*why);
+  return {};
 }
 
 // Between two rounds, pending moves are completed. False: interrupted.
@@ -161,14 +183,16 @@ Result<bool> Session::goes_on() {
                                .checksum_errors = actuator::checksum_errors()};
   const double seconds = static_cast<double>(options_.interval_ns) * 1e-9;
   if (const auto reason = watchdog_->check(vitals, seconds)) {
-    return runtime_error(fmt::format("{}: steering is undone, the interface is as before", *reason));
+    return runtime_error(fmt::format("{}: steering was ended", *reason));
   }
   if (options_.duration_ns && Clock::now() - begin_ >= std::chrono::nanoseconds(*options_.duration_ns))
     return false;
-  // Level, and for a second nothing more to do.
-  const auto rounds_of_a_second =
-      static_cast<std::uint64_t>(1e9 / static_cast<double>(options_.interval_ns)) + 1;
-  return !options_.oneshot || quiet_rounds_ < rounds_of_a_second;
+  return !options_.oneshot || (!levelness_.is_level() && levelness_.seconds() < kOneshotMax_seconds);
+}
+
+std::optional<std::string> Session::why_not_level() const {
+  if (!options_.oneshot || levelness_.is_level() || was_interrupted_) return std::nullopt;
+  return fmt::format("not level after {:.1f} s: {}", levelness_.seconds(), levelness_.why_not());
 }
 
 Result<void> Session::steer_until_the_end() {
@@ -177,37 +201,56 @@ Result<void> Session::steer_until_the_end() {
   loop_options.moves_per_second_max = options_.moves_per_second_max;
   // A card's moves cost nothing for each packet, and its loads are estimates: any imbalance is worth a move.
   if (steering_->name() == "nic_table") loop_options.usage_min = 0.001;
-  loop_ = std::make_unique<control::SteerLoop>(
-      *steering_, *policy_, loop_options, [&](const control::SteerRound& round) {
-        quiet_rounds_ = round.moves == 0 && round.pending == 0 ? quiet_rounds_ + 1 : 0;
-        output_.round(*steering_, round);
-      });
+  loop_ = std::make_unique<control::SteerLoop>(*steering_, *policy_, loop_options,
+                                               [&](const control::SteerRound& round) {
+                                                 levelness_.note(round);
+                                                 output_.round(*steering_, round);
+                                               });
   begin_ = Clock::now();
   const std::chrono::nanoseconds interval(options_.interval_ns);
   for (auto next = begin_ + interval; wait_for_next_round(next); next += interval) {
     if (Clock::now() > next + interval) next = Clock::now();  // fell behind: no round twice
+    if (!actuator::is_present(options_.interface, ground_.interface.index))
+      return runtime_error(fmt::format("{} is gone: deleted, renamed or moved to another network namespace",
+                                       options_.interface));
     if (auto done = loop_->tick(); !done) return done;
     const auto on = goes_on();
     if (!on) return on.error();
-    if (!*on) break;
+    if (!*on) return {};
   }
+  was_interrupted_ = true;
   return {};
 }
 
-Result<void> Session::finish() {
-  Result<void> done;
-  if (steering_) {
-    auto totals = steering_->totals();
-    constexpr auto kPatience = 500ms;
-    done = steering_->stop(kPatience);
-    if (totals && loop_) {
-      output_.end(*steering_, *totals, std::chrono::duration<double>(Clock::now() - begin_).count(),
-                  loop_->rounds());
-    }
+// Whether the end may still wait for packets in flight. Tells once that it does; one more signal ends it.
+bool Session::may_wait(Clock::time_point since, std::chrono::milliseconds patience) {
+  const auto waited = Clock::now() - since;
+  if (!told_to_wait_ && waited >= 1s && waited < patience) {
+    told_to_wait_ = true;
+    std::fprintf(stderr, "evenkeel: waiting for packets in flight, %lld s at most; Ctrl-C ends it at once\n",
+                 static_cast<long long>(patience / 1s));
   }
+  return waited < patience && !interrupted().load(std::memory_order_relaxed);
+}
+
+Result<void> Session::finish(std::chrono::milliseconds patience) {
+  catch_signals();
+  const auto since = Clock::now();
+  Result<void> done;
+  if (steering_) done = steering_->stop([&] { return may_wait(since, patience); });
   if (auto undone = undo(state_); !undone && done) done = undone;
   if (auto removed = store_.remove(options_.interface); !removed && done) done = removed;
+  if (loop_) report_end(done.ok());
   return done;
+}
+
+void Session::report_end(bool undone) {
+  const auto totals = steering_->totals();
+  if (!totals) return;
+  SteerEnd end{.totals = *totals, .seconds = steered_seconds_, .rounds = loop_->rounds()};
+  end.restored = undone && actuator::is_present(options_.interface, ground_.interface.index);
+  if (options_.oneshot) end.level = levelness_.is_level();
+  output_.end(end);
 }
 
 // What a killed predecessor left is undone first: "as it was found" means before that one.

@@ -49,7 +49,7 @@ class FakeSteering final : public actuator::Steering {
     return {};
   }
   Result<actuator::SteeringTotals> totals() override { return actuator::SteeringTotals{}; }
-  Result<void> stop(std::chrono::milliseconds) override { return {}; }
+  Result<void> stop(const std::function<bool()>&) override { return {}; }
   std::vector<std::string> notes() const override { return {}; }
 
   std::size_t owned_by_first() const {

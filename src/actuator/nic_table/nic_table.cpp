@@ -40,7 +40,9 @@ class NicTable final : public Steering {
     for (std::uint32_t queue = 0; queue < card_.queues; ++queue)
       names_.push_back(fmt::format("queue {}", queue));
   }
-  ~NicTable() override { (void)stop(std::chrono::milliseconds(0)); }
+  ~NicTable() override {
+    (void)stop([] { return false; });
+  }
 
   std::string_view name() const override { return "nic_table"; }
   std::size_t buckets() const override { return table_.size(); }
@@ -57,7 +59,7 @@ class NicTable final : public Steering {
   Result<void> apply(std::span<const Move> moves) override;
   Result<void> settle() override;
   Result<SteeringTotals> totals() override { return totals_; }
-  Result<void> stop(std::chrono::milliseconds) override;
+  Result<void> stop(const std::function<bool()>& may_wait) override;
   std::vector<std::string> notes() const override;
 
  private:
@@ -238,7 +240,8 @@ Result<void> NicTable::settle() {
   return {};
 }
 
-Result<void> NicTable::stop(std::chrono::milliseconds) {
+Result<void> NicTable::stop(const std::function<bool()>&) {
+  (void)withdraw();
   if (!changed_) return {};
   changed_ = false;
   return write_table(options_.interface, card_.table);

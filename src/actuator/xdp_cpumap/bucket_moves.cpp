@@ -127,6 +127,11 @@ void BucketMoves::settle(std::int64_t now_ns) {
   std::erase_if(pending_, [&](Pending& pending) { return settle_one(pending, now_ns); });
 }
 
+void BucketMoves::force_all() {
+  for (const Pending& pending : pending_) force(pending.bucket, pending.target);
+  pending_.clear();
+}
+
 void BucketMoves::withdraw_all() {
   for (const Pending& pending : pending_) {
     std::uint64_t expected = word(pending.bucket);

@@ -61,6 +61,9 @@ class BucketMoves {
   // Completes what can be: silent buckets, and overloaded ones behind their deadline.
   void settle(std::int64_t now_ns);
 
+  // Completes all that is pending, and counts what was in flight.
+  void force_all();
+
   // Gives up all that is pending; the buckets stay where they are.
   void withdraw_all();
 

@@ -43,6 +43,21 @@ TEST_F(BucketMovesTest, ASilentBucketMovesOnlyAfterTheSilence) {
   EXPECT_EQ(moves.counts().forced, 0u);
 }
 
+TEST_F(BucketMovesTest, WhatIsForcedAtTheEndIsCounted) {
+  BucketMoves moves = make(MoveOrder::kStrict);
+  send(1, 5);
+  arrive(1, 3);
+  moves.want(0, kTargetInline, 0);
+  moves.want(1, kTargetInline, 0);
+  moves.force_all();
+  EXPECT_EQ(moves.pending(), 0u);
+  EXPECT_EQ(moves.target(0), std::uint32_t{kTargetInline});
+  EXPECT_EQ(moves.target(1), std::uint32_t{kTargetInline});
+  EXPECT_EQ(moves.counts().done, 2u);
+  EXPECT_EQ(moves.counts().forced, 1u) << "only one had packets in flight";
+  EXPECT_EQ(moves.counts().reorder_risk, 2u);
+}
+
 TEST_F(BucketMovesTest, StrictNeverMovesWhileAPacketIsInFlight) {
   BucketMoves moves = make(MoveOrder::kStrict);
   send(1, 3);

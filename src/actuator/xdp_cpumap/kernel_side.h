@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "actuator/steering.h"
 #include "base/file_descriptor.h"
 #include "bpf/constants.h"
 #include "bpf/object.h"
@@ -26,7 +27,9 @@ enum class XdpMode : std::uint8_t {
 struct KernelSideOptions {
   std::uint32_t buckets = 512;      // a power of two
   std::vector<std::uint32_t> cpus;  // targets: online
-  std::uint32_t queue_size = 2048;  // packets that may wait for a CPU
+  // Packets that may wait for a CPU. A short queue loses what would have waited without steering: bursts, and
+  // what comes while other processes have the CPU.
+  std::uint32_t queue_size = kCpuQueueMax;
   std::uint64_t gap_ns = 1'000'000;
   bool inner_tunnel = false;
 };

@@ -5,12 +5,16 @@
 #include <time.h>
 
 #include <algorithm>
+#include <chrono>
+#include <functional>
 #include <thread>
 
 #include "base/units.h"
 
 namespace evenkeel::actuator {
 namespace {
+
+constexpr auto kSettlePause = std::chrono::milliseconds(2);
 
 std::int64_t monotonic_ns() {
   timespec now{};
@@ -95,12 +99,14 @@ class XdpCpumap final : public Steering {
     return {};
   }
   Result<SteeringTotals> totals() override;
-  Result<void> stop(std::chrono::milliseconds patience) override;
+  Result<void> stop(const std::function<bool()>& may_wait) override;
   std::vector<std::string> notes() const override;
 
  private:
   ProcessorId processor_of(std::uint32_t target) const;
   Result<void> read_targets();
+  Result<void> bring_home(BucketMoves& home, const std::function<bool()>& may_wait);
+  Result<void> drain();
   void share_out_load(const std::vector<double>& weight, const std::vector<double>& weight_of_processor,
                       Measurement& measurement) const;
   Result<void> measure_buckets(Measurement& measurement, std::vector<double>& weight);
@@ -114,6 +120,7 @@ class XdpCpumap final : public Steering {
   std::vector<Target> targets_;
   ThreadDelivery delivery_;
   BucketMoves moves_;
+  BucketMovesCounts home_;  // of the moves that ended steering
   std::vector<std::string> names_;
   std::vector<std::uint32_t> sent_;  // of each bucket at the last measurement
   std::vector<std::uint64_t> bytes_;
@@ -323,25 +330,49 @@ Result<SteeringTotals> XdpCpumap::totals() {
   totals.moves_done = counts.done;
   totals.moves_forced = counts.forced;
   totals.moves_withdrawn = counts.withdrawn;
-  totals.reorder_risk = counts.reorder_risk;
+  totals.end_forced = home_.forced;
+  totals.reorder_risk = counts.reorder_risk + home_.reorder_risk;
   return totals;
 }
 
 // Every bucket goes back to the receiving CPU as any other move would, so that the end does not reorder
-// either; what has not gone by then is detached all the same.
-Result<void> XdpCpumap::stop(std::chrono::milliseconds patience) {
+// either; what may not be waited for is forced, and counted.
+Result<void> XdpCpumap::stop(const std::function<bool()>& may_wait) {
   if (!kernel_.attached()) return {};
   moves_.withdraw_all();
-  const std::int64_t end = monotonic_ns() + patience.count() * base::kNanosecondsPerMillisecond;
   BucketMoves home(kernel_.states(), kernel_.arrivals(), delivery_,
                    {.order = MoveOrder::kStrict, .silence_ns = options_.moves.silence_ns});
+  Result<void> done = bring_home(home, may_wait);
+  home.force_all();
+  home_ = home.counts();
+  if (done) done = drain();
+  kernel_.detach();
+  return done;
+}
+
+// A bucket that lost packets goes when these are written off.
+Result<void> XdpCpumap::bring_home(BucketMoves& home, const std::function<bool()>& may_wait) {
   for (std::uint32_t bucket = 0; bucket < buckets(); ++bucket)
     home.want(bucket, kTargetInline, monotonic_ns());
-  while (home.pending() > 0 && monotonic_ns() < end) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  while (home.pending() > 0 && may_wait()) {
+    std::this_thread::sleep_for(kSettlePause);
+    if (auto read = read_targets(); !read) return read;
+    for (Target& target : targets_) write_off_lost(target, monotonic_ns());
     home.settle(monotonic_ns());
   }
-  kernel_.detach();
+  return {};
+}
+
+// Nothing is sent to the CPUs any more: what they still have is handed on, so that the counts close.
+Result<void> XdpCpumap::drain() {
+  constexpr std::int64_t kDrainMax_ns = 500 * base::kNanosecondsPerMillisecond;
+  const std::int64_t end = monotonic_ns() + kDrainMax_ns;
+  const auto has_work = [](const Target& target) { return target.in_flight() > 0; };
+  if (auto read = read_targets(); !read) return read;
+  while (std::any_of(targets_.begin(), targets_.end(), has_work) && monotonic_ns() < end) {
+    std::this_thread::sleep_for(kSettlePause);
+    if (auto read = read_targets(); !read) return read;
+  }
   return {};
 }
 
