@@ -1,10 +1,15 @@
 // `evenkeel explain` on captures.
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
+
+#include "tests/packet_builder.h"
 
 namespace evenkeel::tests {
 namespace {
@@ -34,6 +39,60 @@ TEST(ExplainCommandTest, EveryRealCaptureIsExplainedInSentencesWithShares) {
     ++explained;
   }
   EXPECT_GT(explained, 3);
+}
+
+// What `explain --json` finds in a capture, by name and in its order.
+std::vector<std::string> findings_in(const Bytes& capture, int& code) {
+  const std::string path =
+      std::filesystem::temp_directory_path() / ("evenkeel-explain-" + std::to_string(getpid()) + ".pcap");
+  write_file(path, capture);
+  const std::string output = output_of("(" EVENKEEL_BINARY " explain --json " + path + " 2>/dev/null)", code);
+  std::filesystem::remove(path);
+  std::vector<std::string> names;
+  const auto result = nlohmann::json::parse(output, nullptr, false);
+  if (!result.is_object()) return names;
+  for (const auto& finding : result["findings"]) names.push_back(finding["name"]);
+  return names;
+}
+
+TEST(ExplainCommandTest, ATunnelOfManyConnectionsIsNamedAsOneAndNotAsAnElephant) {
+  std::vector<TestPacket> packets;
+  for (std::uint16_t i = 0; i < 400; ++i) {
+    packets.push_back(PacketBuilder()
+                          .ipv4("10.0.0.1", "10.0.0.2")
+                          .udp(2152, 2152)
+                          .gtp_user(7)
+                          .ipv4("192.168.0.1", "192.168.0.2")
+                          .tcp(static_cast<std::uint16_t>(1'000 + i % 40), 80)
+                          .build());
+  }
+  int code = 0;
+  EXPECT_EQ(findings_in(pcap_file(packets), code), std::vector<std::string>{"tunnel"});
+}
+
+TEST(ExplainCommandTest, FragmentsOfFewConnectionsAreNamedAsFragmentsAndNotAsAnElephant) {
+  std::vector<TestPacket> packets;
+  for (std::uint16_t i = 0; i < 400; ++i) {
+    const TestPacket whole = PacketBuilder()
+                                 .ipv4("10.0.0.1", "10.0.0.2")
+                                 .udp(static_cast<std::uint16_t>(1'000 + i % 4), 80)
+                                 .payload(2'000)
+                                 .build();
+    for (TestPacket& part : fragments_of(whole, 1'400, i)) packets.push_back(std::move(part));
+  }
+  int code = 0;
+  EXPECT_EQ(findings_in(pcap_file(packets), code), std::vector<std::string>{"fragments"});
+}
+
+TEST(ExplainCommandTest, ACaptureThatBreaksOffIsExplainedSoFar) {
+  std::vector<TestPacket> packets;
+  for (int i = 0; i < 400; ++i)
+    packets.push_back(PacketBuilder().ipv4("10.0.0.1", "10.0.0.2").udp(1'000, 80).payload(50).build());
+  Bytes capture = pcap_file(packets);
+  capture.resize(capture.size() - 20);
+  int code = 0;
+  EXPECT_EQ(findings_in(capture, code), std::vector<std::string>{"elephant"});
+  EXPECT_EQ(code, 1);
 }
 
 TEST(ExplainCommandTest, WhatIsNeitherInterfaceNorCaptureIsOneLine) {

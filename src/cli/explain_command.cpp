@@ -73,12 +73,16 @@ class TrafficCounter {
     if ((packet.flags & Packet::kFragment) != 0) ++fragments_;
     const std::uint16_t outer_at = packet.network_offset;
     Connection& connection = connections_[packet.key];
-    ++connection.packets;
     connection.directions |= packet.reversed() ? 2 : 1;
+    bool fragment = (packet.flags & Packet::kFragment) != 0;
+    ConnectionKey innermost = packet.key;
     if (packet::parse(packet, {.inner_tunnel = true}).connection() && packet.network_offset != outer_at) {
       ++tunnelled_;
       ++connection.tunnelled;
+      fragment = (packet.flags & Packet::kFragment) != 0;
+      innermost = packet.key;
     }
+    if (!fragment) ++packets_of_[innermost];
   }
 
   control::TrafficFacts facts() const {
@@ -93,8 +97,10 @@ class TrafficCounter {
       one_way += connection.directions != 3 ? 1 : 0;
       facts.largest_tunnel_share =
           std::max(facts.largest_tunnel_share, share(connection.tunnelled, packets_));
-      if (share(connection.packets, packets_) <= facts.largest_share) continue;
-      facts.largest_share = share(connection.packets, packets_);
+    }
+    for (const auto& [key, packets] : packets_of_) {
+      if (share(packets, packets_) <= facts.largest_share) continue;
+      facts.largest_share = share(packets, packets_);
       facts.largest_name = connection_name(key);
     }
     facts.one_way_share = share(one_way, connections_.size());
@@ -103,7 +109,6 @@ class TrafficCounter {
 
  private:
   struct Connection {
-    std::uint64_t packets = 0;
     std::uint64_t tunnelled = 0;
     int directions = 0;
   };
@@ -116,11 +121,18 @@ class TrafficCounter {
     return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0;
   }
 
-  std::unordered_map<ConnectionKey, Connection, KeyHash> connections_;
+  std::unordered_map<ConnectionKey, Connection, KeyHash> connections_;    // by outer addresses
+  std::unordered_map<ConnectionKey, std::uint64_t, KeyHash> packets_of_;  // innermost; no fragments
   std::uint64_t packets_ = 0, ip_ = 0, udp_ = 0, fragments_ = 0, not_ip_ = 0, tunnelled_ = 0;
 };
 
-Result<control::TrafficFacts> read_capture(const std::string& path) {
+// What could be read of a capture, and why no more.
+struct ReadCapture {
+  control::TrafficFacts traffic;
+  std::optional<Error> error;
+};
+
+Result<ReadCapture> read_capture(const std::string& path) {
   auto source = source::make_source(path, {});
   if (!source) return source.error();
   TrafficCounter counter;
@@ -133,9 +145,9 @@ Result<control::TrafficFacts> read_capture(const std::string& path) {
       counter.count(*batch[i]);
       batch[i]->block->release(1);
     }
-    if (status == ReceiveStatus::kError) return *(*source)->error();
+    if (status == ReceiveStatus::kError) return ReadCapture{counter.facts(), (*source)->error()};
   }
-  return counter.facts();
+  return ReadCapture{counter.facts(), std::nullopt};
 }
 
 void print_text(const std::string& subject, const control::TrafficFacts& traffic,
@@ -165,9 +177,12 @@ void print_json(const std::string& subject, const control::TrafficFacts& traffic
 Result<void> explain(const ExplainArguments& arguments) {
   std::optional<control::InterfaceFacts> interface;
   control::TrafficFacts traffic;
+  std::optional<Error> broken;  // a capture, in its middle
   const bool is_file = std::filesystem::is_regular_file(arguments.subject);
   if (!is_file) {
-    auto looked = look_at_interface(arguments.subject, duration_ns(arguments.duration));
+    const auto look =
+        arguments.capture.empty() ? std::optional(duration_ns(arguments.duration)) : std::nullopt;
+    auto looked = look_at_interface(arguments.subject, look);
     if (!looked) return looked.error();
     interface = looked->interface;
     traffic = looked->traffic;
@@ -175,11 +190,14 @@ Result<void> explain(const ExplainArguments& arguments) {
   if (is_file || !arguments.capture.empty()) {
     auto read = read_capture(is_file ? arguments.subject : arguments.capture);
     if (!read) return read.error();
-    traffic = *read;
+    if (read->error && read->traffic.packets == 0) return *read->error;
+    traffic = read->traffic;
+    broken = read->error;
   }
   const auto findings = control::explain(interface, traffic);
   arguments.json ? print_json(arguments.subject, traffic, findings)
                  : print_text(arguments.subject, traffic, findings);
+  if (broken) return *broken;
   return {};
 }
 

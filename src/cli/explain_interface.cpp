@@ -4,7 +4,7 @@
 
 namespace evenkeel::cli {
 
-Result<Looked> look_at_interface(const std::string& name, std::int64_t) {
+Result<Looked> look_at_interface(const std::string& name, std::optional<std::int64_t>) {
   return runtime_error(name +
                        " is no capture, and this build leaves out live interfaces: `./dev setup bpf && ./dev "
                        "build` puts them in");
@@ -26,6 +26,7 @@ Result<Looked> look_at_interface(const std::string& name, std::int64_t) {
 #include "actuator/observer.h"
 #include "base/parse_text.h"
 #include "bpf/constants.h"
+#include "control/steer_state.h"
 #include "meter/cpu_time.h"
 
 namespace evenkeel::cli {
@@ -40,6 +41,7 @@ double share_of(std::uint64_t part, std::uint64_t whole) {
 void describe_card(const actuator::Card& card, control::InterfaceFacts& facts) {
   facts.queues = card.queues;
   facts.queues_max = card.queues_max;
+  facts.queues_word = card.queues_word;
   facts.key_symmetric = actuator::is_symmetric(card.key);
   facts.udp_ports_hashed = (card.ports & kCardPortsUdp4) != 0;
   facts.hash_fields_known = card.fields_known;
@@ -73,6 +75,7 @@ void describe_traffic(const actuator::Observed& observed, Looked& looked) {
   traffic.tunnel_share = share_of(observed.tunnelled, traffic.packets);
   const auto largest = std::max_element(observed.packets.begin(), observed.packets.end());
   traffic.largest_share = share_of(*largest, traffic.packets);
+  traffic.connections_told_apart = false;
   traffic.largest_name = fmt::format("One of {} buckets of connections", observed.packets.size());
   for (const std::uint32_t cpu : looked.interface.cpus) {
     looked.interface.receive_share.push_back(share_of(observed.packets_of_cpu[cpu], ip));
@@ -81,23 +84,26 @@ void describe_traffic(const actuator::Observed& observed, Looked& looked) {
 
 }  // namespace
 
-Result<Looked> look_at_interface(const std::string& name, std::int64_t duration_ns) {
+Result<Looked> look_at_interface(const std::string& name, std::optional<std::int64_t> duration_ns) {
   const auto found = actuator::find_interface(name);
   if (!found) return found.error();
   Looked looked;
   looked.interface.name = name;
   looked.interface.driver = found->driver;
   looked.interface.xdp_program = found->xdp_program != 0;
+  const auto state = control::SteerStateStore().load(name);
+  if (state && *state && control::is_alive(**state)) looked.interface.steered_by = (*state)->process;
   const auto online = meter::read_file("/sys/devices/system/cpu/online");
   auto cpus = base::parse_cpu_list(online ? online->substr(0, online->find('\n')) : "0");
   if (!cpus) return cpus.error();
   looked.interface.cpus = *cpus;
   describe_card(actuator::read_card(name), looked.interface);
   describe_placement(looked.interface);
+  if (!duration_ns) return looked;
   const auto observer = actuator::Observer::open(
       {.interface_index = found->index, .buckets = kBuckets, .inner_tunnel = false, .card = std::nullopt});
   if (!observer) return observer.error();
-  std::this_thread::sleep_for(std::chrono::nanoseconds(duration_ns));
+  std::this_thread::sleep_for(std::chrono::nanoseconds(*duration_ns));
   const auto observed = observer->read();
   if (!observed) return observed.error();
   describe_traffic(*observed, looked);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "control/explain.h"
@@ -14,8 +15,8 @@ struct Looked {
   control::TrafficFacts traffic;
 };
 
-// Looks at the interface for so long; changes nothing. A runtime error where there is none of that name, or
-// where this build leaves live interfaces out.
-Result<Looked> look_at_interface(const std::string& name, std::int64_t duration_ns);
+// Looks at the interface, and for so long at its traffic (nothing: not at all); changes nothing. A runtime
+// error where there is none of that name, or where this build leaves live interfaces out.
+Result<Looked> look_at_interface(const std::string& name, std::optional<std::int64_t> duration_ns);
 
 }  // namespace evenkeel::cli

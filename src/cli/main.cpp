@@ -35,6 +35,16 @@ bool names_a_command(const CLI::App& app, int argc, char** argv) {
   return false;
 }
 
+// Of an option that is not known or missing, CLI11 does not say which there are.
+std::string describe_failure(const CLI::App& app, const CLI::Error& error) {
+  std::string line = std::string("evenkeel: ") + error.what();
+  const auto commands = app.get_subcommands();
+  const bool lacks_names = error.get_name() == "ExtrasError" || error.get_name() == "RequiredError";
+  if (lacks_names && !commands.empty())
+    line += "; `evenkeel " + commands.front()->get_name() + " --help` lists the options";
+  return line + "\n";
+}
+
 }  // namespace
 }  // namespace evenkeel::cli
 
@@ -45,8 +55,8 @@ int main(int argc, char** argv) {
                "evenkeel"};
   app.set_version_flag("--version", "evenkeel " EVENKEEL_VERSION);
   app.require_subcommand(1);
-  app.failure_message([](const CLI::App*, const CLI::Error& error) {
-    return std::string("evenkeel: ") + error.what() + "\n";
+  app.failure_message([](const CLI::App* top, const CLI::Error& error) {
+    return evenkeel::cli::describe_failure(*top, error);
   });
   int exit_code = evenkeel::cli::kExitDone;
   evenkeel::cli::add_run(app, exit_code);

@@ -31,8 +31,14 @@ class Explainer {
         {.weight = weight, .name = name, .text = std::move(text), .remedy = std::move(remedy)});
   }
   const std::string& name() const { return interface_->name; }
+  // What is steered already is not told to be.
   std::string steer(const char* options = "") const {
+    if (interface_ && interface_->steered_by != 0) return "";
     return fmt::format("evenkeel steer {}{}", interface_ ? name() : "IF", options);
+  }
+
+  std::string with_steer(const std::string& command) const {
+    return steer().empty() ? command : command + " && " + steer();
   }
 
   void explain_interface() {
@@ -69,12 +75,13 @@ class Explainer {
     const std::size_t cpus = interface_->cpus.size();
     const std::uint32_t queues = interface_->queues;
     if (queues == 0 || queues >= cpus) return;
+    if (interface_->rps || interface_->steered_by != 0) return;  // the others get work all the same
     const std::string text =
         fmt::format("{} has {} receive queue{} for {} CPUs: the others get no receive work.", name(), queues,
                     queues == 1 ? "" : "s", cpus);
     if (interface_->queues_max > queues) {
       return add(60, "fewer_queues_than_cpus", text,
-                 fmt::format("ethtool -L {} combined {}", name(),
+                 fmt::format("ethtool -L {} {} {}", name(), interface_->queues_word,
                              std::min<std::size_t>(cpus, interface_->queues_max)));
     }
     add(60, "fewer_queues_than_cpus", text, steer(" --actuator xdp_cpumap"));
@@ -125,14 +132,24 @@ class Explainer {
 
   void find_other_balancers() {
     if (interface_->rps) {
-      add(10, "rps", fmt::format("RPS spreads packets of {} again, by hash and not by load.", name()), "");
+      add(10, "rps", fmt::format("RPS spreads packets of {} again, by hash and not by load.", name()),
+          with_steer(fmt::format("echo 0 | tee /sys/class/net/{}/queues/rx-*/rps_cpus", name())));
     }
     if (interface_->irqbalance && !interface_->interrupt_cpus.empty()) {
       add(8, "irqbalance", "irqbalance moves the interrupts by itself; it would fight a steering program.",
           "systemctl stop irqbalance");
     }
-    if (interface_->xdp_program)
-      add(8, "xdp_program", fmt::format("An XDP program is attached to {}.", name()), "");
+    if (interface_->steered_by != 0) {
+      add(8, "steered",
+          fmt::format("{} is steered by evenkeel (process {}): what is uneven here is so in spite of that.",
+                      name(), interface_->steered_by),
+          "");
+    } else if (interface_->xdp_program) {
+      add(8, "xdp_program",
+          fmt::format("An XDP program is attached to {}; steering starts only if it may set that aside.",
+                      name()),
+          steer(" --take-over"));
+    }
   }
 
   // What one connection has more than a CPU's fair share of cannot be levelled by moving connections.
@@ -140,6 +157,9 @@ class Explainer {
     const double cpus =
         interface_ ? static_cast<double>(std::max<std::size_t>(2, interface_->cpus.size())) : 2;
     if (traffic_.largest_share < std::max(0.1, 1 / cpus)) return;
+    // A bucket that fragments or tunnels may fill is theirs to explain.
+    const double others = traffic_.fragment_share + traffic_.tunnel_share;
+    if (!traffic_.connections_told_apart && others >= traffic_.largest_share / 2) return;
     add(90 * traffic_.largest_share, "elephant",
         fmt::format("{} carries {} % of the packets: it needs a CPU of its own, and the rest must keep away "
                     "from that.",
@@ -176,7 +196,8 @@ class Explainer {
     add(10 + 50 * traffic_.not_ip_share, "not_ip",
         fmt::format("{} % of the packets are not IP: a card does not hash them, they all come to queue 0.",
                     percent(traffic_.not_ip_share)),
-        "");
+        interface_ ? fmt::format("tcpdump -e -n -c 20 -i {} not ip and not ip6", name())
+                   : "tcpdump -e -n -c 20 -r FILE not ip and not ip6");
   }
 
   const std::optional<InterfaceFacts>& interface_;

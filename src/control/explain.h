@@ -17,9 +17,12 @@ struct TrafficFacts {
   double udp_share = 0;  // of packets that are IP
   double fragment_share = 0;
   double not_ip_share = 0;
-  double largest_share = 0;  // of the heaviest connection (bucket, where connections were not told apart)
+  // Of the heaviest connection, without fragments and inside tunnels; of the heaviest bucket with all that is
+  // in it, where connections were not told apart.
+  double largest_share = 0;
   std::string largest_name;  // "10.0.0.1:80 to 10.0.0.2:4711, TCP", "bucket 17"
-  double tunnel_share = 0;   // packets that carry another connection inside
+  bool connections_told_apart = true;
+  double tunnel_share = 0;          // packets that carry another connection inside
   double largest_tunnel_share = 0;  // of the heaviest tunnel; 0: not told apart
   double one_way_share = 0;         // connections seen in one direction only
 };
@@ -32,8 +35,9 @@ struct InterfaceFacts {
   std::vector<double> receive_share;    // of packets, by CPU of `cpus`
   std::vector<double> interrupt_usage;  // time in interrupts, by CPU of `cpus`
   std::uint32_t queues = 0;
-  std::uint32_t queues_max = 0;     // 0: not told
-  std::vector<double> table_share;  // of slots, by queue; empty: no table
+  std::uint32_t queues_max = 0;          // 0: not told
+  std::string queues_word = "combined";  // what `ethtool -L` calls them: combined, rx
+  std::vector<double> table_share;       // of slots, by queue; empty: no table
   bool key_symmetric = false;
   bool udp_ports_hashed = false;
   bool hash_fields_known = false;
@@ -41,6 +45,7 @@ struct InterfaceFacts {
   bool rps = false;
   bool irqbalance = false;
   bool xdp_program = false;
+  int steered_by = 0;  // the evenkeel process that steers it, or 0
 };
 
 struct Finding {

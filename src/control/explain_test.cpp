@@ -94,6 +94,61 @@ TEST(ExplainTest, WhatIsInTheTrafficIsNamed) {
   EXPECT_NE(find(findings, "tunnel")->remedy.find("--tunnel inner"), std::string::npos);
 }
 
+TEST(ExplainTest, QueuesAreAskedForByTheNameThatTheDriverTakes) {
+  InterfaceFacts facts = even_interface();
+  facts.queues = 1;
+  facts.queues_word = "rx";
+  EXPECT_EQ(find(explain(facts, even_traffic()), "fewer_queues_than_cpus")->remedy, "ethtool -L eth0 rx 4");
+}
+
+TEST(ExplainTest, ABucketFullOfFragmentsOrTunnelsIsNoElephant) {
+  TrafficFacts traffic = even_traffic();
+  traffic.largest_share = 1;
+  traffic.largest_name = "One of 1024 buckets";
+  traffic.connections_told_apart = false;
+  EXPECT_NE(find(explain(even_interface(), traffic), "elephant"), nullptr);
+  traffic.fragment_share = 1;
+  const auto fragments = explain(even_interface(), traffic);
+  EXPECT_EQ(find(fragments, "elephant"), nullptr);
+  EXPECT_EQ(fragments.front().name, "fragments");
+  traffic.fragment_share = 0;
+  traffic.tunnel_share = 0.9;
+  EXPECT_EQ(explain(even_interface(), traffic).front().name, "tunnel");
+}
+
+TEST(ExplainTest, WithRpsItDoesNotSayThatOtherCpusGetNoWork) {
+  InterfaceFacts facts = even_interface();
+  facts.queues = 1;
+  facts.rps = true;
+  const auto findings = explain(facts, even_traffic());
+  EXPECT_EQ(find(findings, "fewer_queues_than_cpus"), nullptr);
+  ASSERT_NE(find(findings, "rps"), nullptr);
+  EXPECT_NE(find(findings, "rps")->remedy.find("rps_cpus"), std::string::npos);
+}
+
+TEST(ExplainTest, WhatEvenkeelSteersIsNotSentToEvenkeelAgain) {
+  InterfaceFacts facts = even_interface();
+  facts.receive_share = {0, 1, 0, 0};
+  facts.queues = 1;
+  facts.xdp_program = true;
+  facts.steered_by = 4711;
+  const auto findings = explain(facts, even_traffic());
+  ASSERT_NE(find(findings, "steered"), nullptr);
+  EXPECT_NE(find(findings, "steered")->text.find("4711"), std::string::npos);
+  EXPECT_EQ(find(findings, "xdp_program"), nullptr);
+  for (const Finding& finding : findings) EXPECT_EQ(finding.remedy.find("evenkeel steer"), std::string::npos);
+}
+
+TEST(ExplainTest, EveryFaultOfAnInterfaceHasARemedy) {
+  InterfaceFacts facts = even_interface();
+  facts.rps = facts.irqbalance = facts.xdp_program = true;
+  TrafficFacts traffic = even_traffic();
+  traffic.not_ip_share = 0.5;
+  const auto findings = explain(facts, traffic);
+  EXPECT_EQ(findings.size(), 4u);
+  for (const Finding& finding : findings) EXPECT_NE(finding.remedy, "") << finding.name;
+}
+
 TEST(ExplainTest, AHandfulOfPacketsTellsNothing) {
   TrafficFacts traffic = even_traffic();
   traffic.packets = 5;

@@ -44,9 +44,7 @@ void read_queues(const std::string& interface, Card& card) {
   if (ask_ethtool(interface, &rings)) card.queues = static_cast<std::uint32_t>(rings.data);
   ethtool_channels channels{};
   channels.cmd = ETHTOOL_GCHANNELS;
-  if (!ask_ethtool(interface, &channels)) return;
-  card.queues_max = channels.max_combined + channels.max_rx;
-  if (card.queues == 0) card.queues = channels.combined_count + channels.rx_count;
+  if (ask_ethtool(interface, &channels)) describe_channels(channels, card);
 }
 
 void read_fields(const std::string& interface, Card& card) {
@@ -72,6 +70,14 @@ void read_fields(const std::string& interface, Card& card) {
 }
 
 }  // namespace
+
+// Some drivers have channels for both directions, some only apart, some either.
+void describe_channels(const ethtool_channels& channels, Card& card) {
+  const bool apart = channels.max_combined == 0 || (channels.combined_count == 0 && channels.rx_count > 0);
+  card.queues_max = apart ? channels.max_rx : channels.max_combined;
+  card.queues_word = apart ? "rx" : "combined";
+  if (card.queues == 0) card.queues = channels.combined_count + channels.rx_count;
+}
 
 Card read_card(const std::string& interface) {
   Card card;

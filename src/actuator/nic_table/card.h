@@ -12,17 +12,23 @@
 
 #include "evenkeel/result.h"
 
+struct ethtool_channels;
+
 namespace evenkeel::actuator {
 
 struct Card {
-  std::uint32_t queues = 0;          // receive queues in use
-  std::uint32_t queues_max = 0;      // that the card has; 0: it does not say
-  std::vector<std::uint32_t> table;  // slot to queue; empty: the driver has none
-  std::vector<std::uint8_t> key;     // of its Toeplitz hash; empty: not told
-  bool toeplitz = false;             // the hash function is Toeplitz
-  std::uint32_t ports = 0;           // for which packets ports are hashed: kCardPorts...
-  bool fields_known = false;         // `ports` was answered by the driver, not guessed
+  std::uint32_t queues = 0;              // receive queues in use
+  std::uint32_t queues_max = 0;          // that the card has; 0: it does not say
+  const char* queues_word = "combined";  // what `ethtool -L` calls them: "combined", or "rx"
+  std::vector<std::uint32_t> table;      // slot to queue; empty: the driver has none
+  std::vector<std::uint8_t> key;         // of its Toeplitz hash; empty: not told
+  bool toeplitz = false;                 // the hash function is Toeplitz
+  std::uint32_t ports = 0;               // for which packets ports are hashed: kCardPorts...
+  bool fields_known = false;             // `ports` was answered by the driver, not guessed
 };
+
+// What a driver says of its channels.
+void describe_channels(const ethtool_channels& channels, Card& card);
 
 // What the driver answers; parts that it does not support stay empty.
 Card read_card(const std::string& interface);

@@ -1,6 +1,7 @@
 #include "actuator/nic_table/card.h"
 
 #include <gtest/gtest.h>
+#include <linux/ethtool.h>
 
 #include "actuator/nic_table/nic_table.h"
 #include "actuator/observer.h"
@@ -48,6 +49,23 @@ TEST(CardTest, MisfitIsTheShareOfPacketsAtOtherQueues) {
   EXPECT_DOUBLE_EQ(misfit({50, 50, 50, 50}, {100, 100, 0, 0}), 0.5)
       << "a table that is folded onto two queues";
   EXPECT_DOUBLE_EQ(misfit({0, 0}, {1, 1}), 0) << "nothing to judge";
+}
+
+TEST(CardTest, QueuesAreNamedAsTheDriverTakesThem) {
+  ethtool_channels veth{};
+  veth.max_rx = veth.max_tx = 4;
+  veth.rx_count = veth.tx_count = 1;
+  Card card;
+  describe_channels(veth, card);
+  EXPECT_EQ(card.queues_max, 4u);
+  EXPECT_STREQ(card.queues_word, "rx");
+
+  ethtool_channels either{};  // at most eight of both kinds together
+  either.max_rx = either.max_combined = 8;
+  either.combined_count = 2;
+  describe_channels(either, card);
+  EXPECT_EQ(card.queues_max, 8u);
+  EXPECT_STREQ(card.queues_word, "combined");
 }
 
 TEST(CardTest, AnInterfaceWithoutATableHasNone) { EXPECT_TRUE(read_card("lo").table.empty()); }
