@@ -140,7 +140,7 @@ RunOutcome run(const RunSetting& setting) {
   EXPECT_TRUE(engine.ok());
   {
     engine::EngineThreads<MeterEngine> threads(**engine, {});
-    threads.start();
+    EXPECT_TRUE(threads.start().ok());
     outcome.moves = setting.policy == "random" ? move_at_random(**engine, setting.seed)
                                                : move_by_policy(**engine, setting.policy);
     threads.finish();

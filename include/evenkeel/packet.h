@@ -37,6 +37,15 @@ enum class LinkType : std::uint8_t {
   kLinuxCookedTwo,  // SLL2, 20 bytes
 };
 
+// Of Packet::tcp_flags (RFC 9293, 3.1).
+namespace tcp {
+inline constexpr std::uint8_t kFin = 0x01;
+inline constexpr std::uint8_t kSyn = 0x02;
+inline constexpr std::uint8_t kRst = 0x04;
+inline constexpr std::uint8_t kPsh = 0x08;
+inline constexpr std::uint8_t kAck = 0x10;
+}  // namespace tcp
+
 // A packet on its way from a source through a dispatcher to a worker. The descriptor and the bytes that it
 // points to belong to a PacketBlock of the source, and stay as they are until the packet is released to it.
 //

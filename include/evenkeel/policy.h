@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "evenkeel/api.h"
 #include "evenkeel/ids.h"
 #include "evenkeel/result.h"
 
@@ -44,7 +45,7 @@ enum class MoveReason : std::uint8_t {
   kIsolate,   // leaves a processor whose largest bucket alone exceeds the fair share
   kEvacuate,  // leaves a processor of capacity 0
 };
-std::string_view to_string(MoveReason reason);
+EVENKEEL_API std::string_view to_string(MoveReason reason);
 
 struct Move {
   BucketId bucket;
@@ -102,10 +103,10 @@ struct PolicyOptions {
   // Meant for running: few moves, within 2 % of the bound. The default.
   static PolicyOptions running() { return {}; }
   // Meant for quality: as level as the buckets allow, whatever the number of moves.
-  static PolicyOptions quality();
+  EVENKEEL_API static PolicyOptions quality();
 };
 
-class Policy {
+class EVENKEEL_API Policy {
  public:
   virtual ~Policy() = default;
   virtual std::string_view name() const = 0;
@@ -122,14 +123,15 @@ class Policy {
 };
 
 // The names that make_policy takes, the default of `evenkeel run` first.
-std::span<const std::string_view> policy_names();
+EVENKEEL_API std::span<const std::string_view> policy_names();
 
 // A usage error for a name that is not among policy_names(), or options out of range.
-Result<std::unique_ptr<Policy>> make_policy(std::string_view name, const PolicyOptions& options = {});
+EVENKEEL_API Result<std::unique_ptr<Policy>> make_policy(std::string_view name,
+                                                         const PolicyOptions& options = {});
 
 // The assignment for a start with nothing measured: each processor's share of the buckets is its share of the
 // capacity (I_i = c_i, hence n_i = N c_i / sum of c), dealt out so that neighbours in the table go to
 // different processors. With equal capacities bucket j goes to processor j % C. Capacities: as in Snapshot.
-Result<void> assign_by_capacity(std::span<const double> capacity, std::span<ProcessorId> owner);
+EVENKEEL_API Result<void> assign_by_capacity(std::span<const double> capacity, std::span<ProcessorId> owner);
 
 }  // namespace evenkeel

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "evenkeel/api.h"
 #include "evenkeel/packet.h"
 #include "evenkeel/result.h"
 
@@ -65,7 +66,7 @@ struct InputStatistics {
 
 // Thread: all calls come from the one dispatcher that owns the source, but for statistics(), which the
 // dispatcher calls as well and publishes.
-class Source {
+class EVENKEEL_API Source {
  public:
   virtual ~Source() = default;
 
@@ -84,6 +85,10 @@ class Source {
 
   // What ended the source early (a truncated capture, an interface that went away), or nothing.
   virtual std::optional<Error> error() const { return std::nullopt; }
+
+  // [any] The engine has ended, or was told to stop: nothing that comes from now on will be served, though
+  // receive() may be called for some milliseconds more. May be called more than once.
+  virtual void closed() {}
 
   // For people: "capture.pcap", "generator:campus".
   virtual std::string name() const = 0;

@@ -32,6 +32,7 @@
 #include <string>
 #include <vector>
 
+#include "evenkeel/api.h"
 #include "evenkeel/ids.h"
 #include "evenkeel/result.h"
 
@@ -104,7 +105,7 @@ enum class TimerCall : std::uint8_t {
   kBusy,     // from a handler only: the ring to another thread is full; try again later
 };
 
-class TimerService {
+class EVENKEEL_API TimerService {
  public:
   // Starts the threads. A usage error for options out of range; a runtime error where memory or threads are
   // refused.

@@ -1,30 +1,10 @@
-// Actuators: what applies a plan. In the engine a new version of the bucket table; in the kernel a map or a
-// NIC's table.
-//
-// Thread: [control].
+// Actuators, under the name by which the folders of this library know them.
 #pragma once
 
-#include <span>
-#include <string_view>
-
-#include "evenkeel/policy.h"
-#include "evenkeel/result.h"
+#include "evenkeel/actuator.h"
 
 namespace evenkeel::actuator {
 
-class Actuator {
- public:
-  virtual ~Actuator() = default;
-  virtual std::string_view name() const = 0;
-
-  // Whether the moves applied before are all in effect, so that the next may be applied.
-  virtual bool ready() = 0;
-
-  // Begins these moves. Requires ready(). An error means that none of them was made.
-  virtual Result<void> apply(std::span<const Move> moves) = 0;
-
-  // The present assignment, by bucket. Valid until the next apply().
-  virtual std::span<const ProcessorId> owners() const = 0;
-};
+using evenkeel::Actuator;
 
 }  // namespace evenkeel::actuator

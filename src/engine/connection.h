@@ -2,10 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <limits>
 
 #include "base/units.h"
 #include "engine/timer_state.h"
+#include "evenkeel/connection.h"
 #include "evenkeel/packet.h"
 
 namespace evenkeel::engine {
@@ -16,22 +16,8 @@ struct Lifetimes {
   std::int64_t linger_ns = 5 * base::kNanosecondsPerSecond;  // after RST, or FIN in both directions
 };
 
-enum class CloseReason : std::uint8_t {
-  kIdle,      // no packet for the idle timeout
-  kEnded,     // TCP ended it, and the linger is over (or the run ended within it)
-  kEvicted,   // the oldest had to go
-  kShutdown,  // the run ended
-};
-
-// A deadline that never comes.
-inline constexpr std::int64_t kNoDeadline = std::numeric_limits<std::int64_t>::max();
-
-namespace tcp {
-inline constexpr std::uint8_t kFin = 0x01;
-inline constexpr std::uint8_t kSyn = 0x02;
-inline constexpr std::uint8_t kRst = 0x04;
-inline constexpr std::uint8_t kAck = 0x10;
-}  // namespace tcp
+using evenkeel::CloseReason;
+using evenkeel::kNoDeadline;
 
 // One connection in its bucket's table. Thread: the worker that owns the bucket.
 //

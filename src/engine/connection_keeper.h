@@ -79,7 +79,8 @@ class ConnectionKeeper {
     handler_.packet(*found, packet);
     // The timer goes by its old time until that comes, and then to the new one; only an earlier time needs it
     // moved now.
-    if (found->advance_open(packet, lifetimes_) || !found->timer.armed()) [[unlikely]]
+    if (found->advance_open(packet, lifetimes_) || !found->timer.armed() || deadline_came_nearer())
+        [[unlikely]]
       arm_for(packet, *found);
     return true;
   }
@@ -105,6 +106,14 @@ class ConnectionKeeper {
 
  private:
   void count_bypassed(std::uint64_t hash);
+  // Whether the last call of the handler brought a deadline nearer.
+  bool deadline_came_nearer() {
+    if constexpr (MovesDeadlines<H>) {
+      return handler_.deadline_came_nearer();
+    } else {
+      return false;
+    }
+  }
 
   // Where a bucket's wheel finds the timers of its connections.
   struct TimerStatesOf {
@@ -205,7 +214,8 @@ template <Handler H, base::TickClock Clock>
   if (found == nullptr) return false;
   const bool shown = !found->bypassed;
   shown ? handler_.packet(*found, packet) : count_bypassed(hash);
-  if (found->advance(packet, lifetimes_) || !found->timer.armed()) arm_for(packet, *found);
+  const bool ended_now = found->advance(packet, lifetimes_);
+  if (ended_now || !found->timer.armed() || deadline_came_nearer()) arm_for(packet, *found);
   return shown;
 }
 

@@ -45,4 +45,13 @@ concept DeclaresCost = requires(const H& handler, const Packet& packet) {
   { handler.cost_ns(packet) } -> std::convertible_to<std::int64_t>;
 };
 
+// A handler whose packet() or open() may bring a connection's deadline nearer must say so, or it is looked at
+// only when its old time comes.
+//
+//   deadline_came_nearer()                    whether it did since the last time this was asked
+template <typename H>
+concept MovesDeadlines = requires(H& handler) {
+  { handler.deadline_came_nearer() } -> std::same_as<bool>;
+};
+
 }  // namespace evenkeel::engine

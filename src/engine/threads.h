@@ -8,12 +8,15 @@
 #include <functional>
 #include <latch>
 #include <span>
+#include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
 #include "base/clock.h"
 #include "engine/dispatcher.h"
 #include "engine/thread_time.h"
+#include "evenkeel/result.h"
 
 namespace evenkeel::engine {
 
@@ -69,15 +72,21 @@ class EngineThreads {
         times_(engine.workers().size()) {}
   ~EngineThreads() { join(); }
 
-  void start() {
-    if (fused_.wait) {
-      for (std::size_t i = 0; i < engine_.workers().size(); ++i)
-        threads_.emplace_back([this, i] { work_and_dispatch(i); });
-      return;
-    }
-    for (std::size_t i = 0; i < engine_.workers().size(); ++i) threads_.emplace_back([this, i] { work(i); });
-    for (std::size_t d = 0; d < engine_.dispatchers().size(); ++d)
-      threads_.emplace_back([this, d] { dispatch(d); });
+  // Where the system gives fewer threads than are needed, none of them begins, and the error says so.
+  Result<void> start() {
+    const std::size_t workers = engine_.workers().size();
+    const std::size_t needed = fused_.wait ? workers : workers + engine_.dispatchers().size();
+    const bool complete = make_threads(needed, [this, workers](std::size_t i) {
+      begin_.wait();
+      if (cancelled_) return;
+      if (fused_.wait) return work_and_dispatch(i);
+      i < workers ? work(i) : dispatch(i - workers);
+    });
+    cancelled_ = !complete;
+    begin_.count_down();
+    if (complete) return {};
+    join();
+    return runtime_error("the system gives no more threads: this needs " + std::to_string(needed));
   }
 
   // Processor time of a worker's thread so far, or of its whole life.
@@ -100,6 +109,16 @@ class EngineThreads {
   }
 
  private:
+  template <typename Body>
+  bool make_threads(std::size_t count, Body body) {
+    try {
+      for (std::size_t i = 0; i < count; ++i) threads_.emplace_back(body, i);
+      return true;
+    } catch (const std::system_error&) {
+      return false;
+    }
+  }
+
   void work(std::size_t index) {
     times_[index].begin();
     if (!worker_cpus_.empty()) pin_this_thread({&worker_cpus_[index], 1});
@@ -156,6 +175,8 @@ class EngineThreads {
   Engine& engine_;
   FusedLoop fused_;
   std::vector<std::uint32_t> worker_cpus_, dispatcher_cpus_;
+  std::latch begin_{1};
+  bool cancelled_ = false;         // written before begin_ is counted down, which orders it
   std::latch all_finished_;        // workers to which no packet will come any more
   std::vector<ThreadTime> times_;  // by worker
   std::vector<std::thread> threads_;

@@ -1,6 +1,6 @@
 #include "observe/run_report.h"
 
-namespace evenkeel::observe {
+namespace evenkeel {
 
 std::uint64_t total(const std::vector<ReasonCount>& counts) {
   std::uint64_t packets = 0;
@@ -8,4 +8,4 @@ std::uint64_t total(const std::vector<ReasonCount>& counts) {
   return packets;
 }
 
-}  // namespace evenkeel::observe
+}  // namespace evenkeel
