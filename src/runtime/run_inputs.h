@@ -20,10 +20,10 @@ namespace evenkeel::runtime {
 struct RunOptions;
 
 struct InputOptions {
-  std::vector<std::string> specs;           // as make_source() takes them, or all live interfaces
-  std::string filter;                       // an expression of pcap-filter(7); "": everything
-  std::optional<std::int64_t> duration_ns;  // of packet time; of live interfaces RunOptions has it
-  std::uint32_t snap_length = 512;          // of live interfaces; 0: whole packets
+  std::vector<std::string> specs;                // as make_source() takes them, or all live interfaces
+  std::string filter;                            // an expression of pcap-filter(7); "": everything
+  std::optional<std::int64_t> duration_ns = {};  // of packet time; of live interfaces RunOptions has it
+  std::uint32_t snap_length = 512;               // of live interfaces; 0: whole packets
   source::XdpUse xdp_use = source::XdpUse::kTap;
   std::function<void(const std::string&)> tell = {};  // of live interfaces: one went away or came back
 };
