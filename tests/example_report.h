@@ -125,6 +125,8 @@ inline observe::RunReport example_report(const ExampleOptions& options) {
   report.connections = {200'000, 150'000, 25'000, 424, 24'576};
   report.records = 201'337;
   report.queueing = {"fair", 50'000, 1'234'567, 1'200, 34, 8'192, 412, 31e-6, 1.9e-3};
+  report.timers = {200'424, 31, 150'424, 301'000, 0, 999.4};
+  for (observe::WorkerReport& worker : report.workers) worker.timers = report.timers;
   report.elephants = {
       {"tcp 10.1.2.3:443 192.168.100.200:50123", 1, 4'000'000, 5'600'000'000, 93.3e6, 0.612, 1'150, 0}};
   return report;

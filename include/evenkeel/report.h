@@ -41,6 +41,16 @@ struct ConnectionCounts {
   std::uint64_t live = 0;     // now, or at the end of the run, before the flush
 };
 
+// Timers of connections: of one worker, or of all together.
+struct EngineTimers {
+  std::uint64_t started = 0;    // that did not run
+  std::uint64_t restarted = 0;  // that ran
+  std::uint64_t cancelled = 0;
+  std::uint64_t fired = 0;
+  std::uint64_t fired_off_owner = 0;  // a law: always 0
+  double late_p99_microseconds = 0;   // of packet time, after the beginning of their tick
+};
+
 struct WorkerReport {
   double busy_fraction = 0;  // of the run's elapsed time, 0 to 1
   std::uint64_t packets = 0;
@@ -49,6 +59,7 @@ struct WorkerReport {
   std::uint32_t buckets = 0;         // owned at the end
   std::optional<std::uint32_t> cpu;  // that it is pinned to
   double capacity = 1;               // relative, as planned with
+  EngineTimers timers;
 };
 
 // What waited, and how long, in the workers' queueing models; zeros where packets passed straight through.
@@ -99,6 +110,7 @@ struct Report {
   std::uint64_t moves = 0;          // buckets handed over
   std::vector<ProcessorId> bucket_owners;
   QueueingReport queueing;
+  EngineTimers timers;
   std::vector<ElephantReport> elephants;   // heaviest first; when the run has ended
   std::uint64_t order_violations = 0;      // packets that came to the handler out of order: always 0
   std::uint64_t ownership_violations = 0;  // buckets touched by another than their worker: always 0

@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -293,10 +292,11 @@ void ConnectionKeeper<H, Clock>::arm(Bucket<State>& bucket, Connection<State>& c
   const std::int64_t deadline_ns = std::min(connection.expires_ns, handler_.deadline_ns(connection));
   TimerStatesOf states{bucket.connections};
   meter::TimerMeters& meters = around_.meters.timers;
-  (connection.timer.armed() ? meters.restarted : meters.started).increment();
+  const bool ran = connection.timer.armed();
   const TimerStart started = bucket.wheel.start(chunks_, states, timer_of(bucket, connection), now_tick(),
                                                 scale_.not_before(std::max<std::int64_t>(deadline_ns, 0)));
   if (started != TimerStart::kStarted) return meters.refused.increment();
+  (ran ? meters.restarted : meters.started).increment();
   note_due(bucket);
 }
 
@@ -338,8 +338,7 @@ void ConnectionKeeper<H, Clock>::look_at(Bucket<State>& bucket, Connection<State
   if (is_queued(bucket, connection)) return look_again(bucket, connection);
   meter::TimerMeters& meters = around_.meters.timers;
   meters.fired.increment();
-  const auto late_us = static_cast<std::uint64_t>((now_ns_ - deadline_ns) / base::kNanosecondsPerMicrosecond);
-  meters.lateness[std::min<std::size_t>(std::bit_width(late_us), meters.lateness.size() - 1)].increment();
+  meters.late_ns.add(static_cast<std::uint64_t>(std::max<std::int64_t>(now_ns_ - deadline_ns, 0)));
   if (now_ns_ >= connection.expires_ns) {
     const CloseReason reason = connection.ended ? CloseReason::kEnded : CloseReason::kIdle;
     return close(bucket, connection, reason, connection.expires_ns);
@@ -405,6 +404,7 @@ void ConnectionKeeper<H, Clock>::close_all(Bucket<State>& bucket, std::int64_t n
                                : now_ns >= connection.expires_ns ? CloseReason::kIdle
                                                                  : CloseReason::kShutdown;
     count_close(reason);
+    if (connection.timer.armed()) around_.meters.timers.cancelled.increment();
     handler_.close(key, connection, reason, now_ns);
   });
   bucket.connections.clear(cache_);

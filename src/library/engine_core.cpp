@@ -66,6 +66,7 @@ Report to_report(observe::RunReport&& full, bool ended) {
   report.moves = full.balance.moves;
   report.bucket_owners = std::move(full.balance.bucket_owners);
   report.queueing = std::move(full.queueing);
+  report.timers = full.timers;
   report.elephants = std::move(full.elephants);
   report.order_violations = full.order_violations;
   report.ownership_violations = full.ownership_violations;

@@ -1,38 +1,40 @@
-// How long things waited: counts by class of time, four classes for each doubling.
+// How long things waited, or how late they were: counts by class of time, eight classes for each doubling.
 //
-// One writer, any reader (counter.h). A quantile read from it is at most a quarter too large.
+// One writer, any reader (counter.h). A quantile read from it is at most an eighth too large.
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 
 #include "meter/counter.h"
 
 namespace evenkeel::meter {
 
+// Times are whole numbers of whatever unit its writer counts in.
 class DelayHistogram {
  public:
   // [owner]
-  void add(std::uint64_t ticks) { counts_[class_of(ticks)].increment(); }
+  void add(std::uint64_t time) { counts_[class_of(time)].increment(); }
 
   // [any]
   std::uint64_t read(std::size_t index) const { return counts_[index].read(); }
 
-  static constexpr std::size_t kClasses = 160;  // up to 2^41 ticks: 10 minutes
+  static constexpr std::size_t kClasses = 312;  // up to 2^41: half an hour of nanoseconds
 
-  // 0 to 3 are classes of their own; then the leading bit and the two bits behind it say which.
-  static constexpr std::size_t class_of(std::uint64_t ticks) {
-    if (ticks < 4) return ticks;
-    const auto octave = static_cast<std::size_t>(std::bit_width(ticks)) - 1;
-    return std::min(4 * (octave - 1) + (ticks >> (octave - 2) & 3), kClasses - 1);
+  // 0 to 7 are classes of their own; then the leading bit and the three bits behind it say which.
+  static constexpr std::size_t class_of(std::uint64_t time) {
+    if (time < 8) return time;
+    const auto octave = static_cast<std::size_t>(std::bit_width(time)) - 1;
+    return std::min(8 * (octave - 2) + (time >> (octave - 3) & 7), kClasses - 1);
   }
   // The largest time of a class.
   static constexpr std::uint64_t end_of(std::size_t index) {
-    if (index < 4) return index;
-    const std::size_t octave = index / 4 + 1;
-    return ((index % 4 + 5) << (octave - 2)) - 1;
+    if (index < 8) return index;
+    const std::size_t octave = index / 8 + 2;
+    return ((index % 8 + 9) << (octave - 3)) - 1;
   }
 
  private:
@@ -54,8 +56,8 @@ class DelaySummary {
     return sum;
   }
 
-  // The time that a fraction `quantile` of all did not exceed, in ticks; 0 where there is nothing.
-  std::uint64_t quantile_ticks(double quantile) const {
+  // The time that a fraction `quantile` of all did not exceed; 0 where there is nothing.
+  std::uint64_t quantile(double quantile) const {
     const double wanted = quantile * static_cast<double>(count());
     std::uint64_t seen = 0;
     for (std::size_t i = 0; i < counts_.size(); ++i) {

@@ -40,19 +40,15 @@ inline constexpr std::size_t kDropReasons = std::size(kDropReasonNames);
 
 using DropCounters = std::array<Counter, kDropReasons>;
 
-// How late timers were: a count for each power of two of microseconds. Bucket i counts latenesses below 2^i
-// us, and at least half of that for i > 0.
-using LatenessHistogram = std::array<Counter, 40>;
-
 struct TimerMeters {
   Counter started;
   Counter restarted;  // to another time, while pending
   Counter cancelled;
   Counter fired;
   Counter fired_off_owner;  // by a worker that does not own the bucket: always 0
-  Counter
-      refused;  // no memory, or too far away: the connection is then ended by its next packet or at the end
-  LatenessHistogram lateness;
+  // No memory, or too far away: the connection is then ended by its next packet or at the end.
+  Counter refused;
+  DelayHistogram late_ns;  // after the beginning of their tick
 };
 
 // Written by one worker [worker].

@@ -82,6 +82,15 @@ Json connections_json(const ConnectionCounts& connections) {
           {"live", connections.live}};
 }
 
+Json timers_json(const EngineTimers& timers) {
+  return {{"started", timers.started},
+          {"restarted", timers.restarted},
+          {"cancelled", timers.cancelled},
+          {"fired", timers.fired},
+          {"fired_off_owner", timers.fired_off_owner},
+          {"late_p99_microseconds", rounded(timers.late_p99_microseconds, 1000)}};
+}
+
 Json workers_json(const std::vector<WorkerReport>& workers) {
   Json list = Json::array();
   for (std::size_t i = 0; i < workers.size(); ++i) {
@@ -93,7 +102,8 @@ Json workers_json(const std::vector<WorkerReport>& workers) {
                     {"packets", worker.packets},
                     {"bytes", worker.bytes},
                     {"buckets", worker.buckets},
-                    {"connections", worker.connections}});
+                    {"connections", worker.connections},
+                    {"timers", timers_json(worker.timers)}});
   }
   return list;
 }
@@ -200,6 +210,7 @@ std::string report_json(const RunReport& report) {
                      {"workers", workers_json(report.workers)},
                      {"balance", balance_json(report.balance)},
                      {"queueing", queueing_json(report.queueing)},
+                     {"timers", timers_json(report.timers)},
                      {"elephants", elephants_json(report.elephants)},
                      {"order_violations", report.order_violations},
                      {"ownership_violations", report.ownership_violations}};

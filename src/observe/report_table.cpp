@@ -201,6 +201,17 @@ void add_queueing(const RunReport& report, Table& table) {
                         count_text(queueing.shed_by_delay)));
 }
 
+void add_timers(const RunReport& report, Table& table) {
+  const EngineTimers& timers = report.timers;
+  if (timers.fired == 0) return;
+  add_count(table, "timers fired", timers.fired,
+            fmt::format("of {}, late 99 % {}", count_text(timers.started + timers.restarted),
+                        duration_text(timers.late_p99_microseconds / 1e6)));
+  if (timers.fired_off_owner > 0)
+    table.line(table.verdict(timers.fired_off_owner, fmt::format("{:<16}{:>16}", "  off their owner",
+                                                                 count_text(timers.fired_off_owner))));
+}
+
 void add_elephants(const RunReport& report, Table& table) {
   constexpr std::size_t kShown = 5;
   if (report.elephants.empty()) return;
@@ -229,6 +240,7 @@ std::string report_table(const RunReport& report, bool colour) {
   add_workers(report, table);
   add_balance(report, table);
   add_queueing(report, table);
+  add_timers(report, table);
   add_elephants(report, table);
   return table.take();
 }

@@ -18,6 +18,7 @@ namespace evenkeel::observe {
 
 using evenkeel::ConnectionCounts;
 using evenkeel::ElephantReport;
+using evenkeel::EngineTimers;
 using evenkeel::InputReport;
 using evenkeel::PacketCounts;
 using evenkeel::QueueingReport;
@@ -65,6 +66,7 @@ struct RunReport {
   std::vector<WorkerReport> workers;
   BalanceReport balance;
   QueueingReport queueing;
+  EngineTimers timers;
   std::vector<ElephantReport> elephants;  // heaviest first
   std::uint64_t order_violations = 0;
   std::uint64_t ownership_violations = 0;

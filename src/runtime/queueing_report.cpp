@@ -99,8 +99,8 @@ observe::QueueingReport queueing_report(const engine::QueueingOptions& options,
     delays.add(meters.delay);
   }
   const double ticks_per_second = base::CycleClock::ticks_per_nanosecond() * kNanosecondsPerSecond;
-  report.delay_p50_seconds = static_cast<double>(delays.quantile_ticks(0.5)) / ticks_per_second;
-  report.delay_p99_seconds = static_cast<double>(delays.quantile_ticks(0.99)) / ticks_per_second;
+  report.delay_p50_seconds = static_cast<double>(delays.quantile(0.5)) / ticks_per_second;
+  report.delay_p99_seconds = static_cast<double>(delays.quantile(0.99)) / ticks_per_second;
   return report;
 }
 

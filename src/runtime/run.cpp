@@ -295,6 +295,7 @@ observe::RunReport Run::report() const {
       static_cast<double>(report.packets.received) / std::max(report.elapsed_seconds, kSecondsPerNanosecond);
   report_connections(report.connections);
   report_workers(report);
+  report_timers(report);
   report_elephants(report);
   report.queueing = queueing_report(options_.queueing, engine_->queue_meters());
   report.ownership_violations =
@@ -412,6 +413,32 @@ void Run::report_workers(observe::RunReport& report) const {
     if (!placement_.workers.empty()) worker.cpu = placement_.workers[i];
   }
   for (const ProcessorId owner : report.balance.bucket_owners) ++report.workers[owner.value()].buckets;
+}
+
+void Run::report_timers(observe::RunReport& report) const {
+  constexpr double kMicrosecondsPerNanosecond = 1e-3;
+  observe::EngineTimers& all = report.timers;
+  meter::DelaySummary all_late;
+  for (std::size_t i = 0; i < report.workers.size(); ++i) {
+    const meter::TimerMeters& meters = engine_->worker_meters()[i].timers;
+    meter::DelaySummary late;
+    late.add(meters.late_ns);
+    all_late.add(meters.late_ns);
+    const observe::EngineTimers one{
+        .started = meters.started.read(),
+        .restarted = meters.restarted.read(),
+        .cancelled = meters.cancelled.read(),
+        .fired = meters.fired.read(),
+        .fired_off_owner = meters.fired_off_owner.read(),
+        .late_p99_microseconds = static_cast<double>(late.quantile(0.99)) * kMicrosecondsPerNanosecond};
+    report.workers[i].timers = one;
+    all.started += one.started;
+    all.restarted += one.restarted;
+    all.cancelled += one.cancelled;
+    all.fired += one.fired;
+    all.fired_off_owner += one.fired_off_owner;
+  }
+  all.late_p99_microseconds = static_cast<double>(all_late.quantile(0.99)) * kMicrosecondsPerNanosecond;
 }
 
 void Run::report_elephants(observe::RunReport& report) const {

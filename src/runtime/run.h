@@ -126,6 +126,7 @@ class Run {
   void report_packets(observe::PacketCounts& packets) const;
   void report_connections(observe::ConnectionCounts& connections) const;
   void report_workers(observe::RunReport& report) const;
+  void report_timers(observe::RunReport& report) const;
   void report_balance(observe::RunReport& report) const;
   void report_elephants(observe::RunReport& report) const;
 

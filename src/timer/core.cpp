@@ -9,7 +9,6 @@ Core::Core(const CoreOptions& core_options)
       buckets(core_options.buckets),
       bucket_meters(core_options.buckets),
       worker_meters(core_options.workers),
-      lateness(core_options.workers),
       rings(core_options.workers) {
   for (std::uint32_t j = 0; j < options.buckets; ++j) {
     // Before any thread starts.

@@ -12,7 +12,6 @@
 #include "engine/timer_chunks.h"
 #include "engine/timer_wheel.h"
 #include "evenkeel/result.h"
-#include "meter/duration_histogram.h"
 #include "meter/meters.h"
 #include "timer/command.h"
 #include "timer/connections.h"
@@ -60,7 +59,6 @@ class Core {
   std::vector<TimerBucket> buckets;
   std::vector<meter::BucketMeters> bucket_meters;
   std::vector<meter::WorkerMeters> worker_meters;
-  std::vector<meter::DurationHistogram> lateness;                // by worker
   std::vector<std::vector<std::unique_ptr<CommandRing>>> rings;  // by worker, by lane
   std::vector<std::unique_ptr<Lane>> lanes;
 

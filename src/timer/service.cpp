@@ -253,23 +253,21 @@ TimerCall Service::send(const TimerCommand& command) {
 }
 
 TimerReport Service::report() const {
-  using Sums = std::array<std::uint64_t, meter::DurationHistogram::kClasses>;
   const auto elapsed_ns = static_cast<double>(base::monotonic_nanoseconds() - begin_ns_);
   TimerReport report;
-  Sums all{};
+  meter::DelaySummary all;
   for (std::uint32_t i = 0; i < options_.threads; ++i) {
     const meter::TimerMeters& meters = core_->worker_meters[i].timers;
-    Sums sums{};
-    core_->lateness[i].add_to(sums);
-    core_->lateness[i].add_to(all);
+    meter::DelaySummary late;
+    late.add(meters.late_ns);
+    all.add(meters.late_ns);
     const TimerCounts counts{
         .started = meters.started.read(),
         .restarted = meters.restarted.read(),
         .cancelled = meters.cancelled.read(),
         .fired = meters.fired.read(),
         .fired_off_owner = meters.fired_off_owner.read(),
-        .late_p99_microseconds =
-            static_cast<double>(meter::DurationHistogram::percentile_ns(sums, 0.99)) / 1000,
+        .late_p99_microseconds = static_cast<double>(late.quantile(0.99)) / 1000,
         .usage = static_cast<double>(core_->worker_meters[i].busy_ticks.read()) / elapsed_ns,
     };
     report.threads.push_back(counts);
@@ -280,8 +278,7 @@ TimerReport Service::report() const {
     report.all.fired_off_owner += counts.fired_off_owner;
     report.all.usage += counts.usage / options_.threads;
   }
-  report.all.late_p99_microseconds =
-      static_cast<double>(meter::DurationHistogram::percentile_ns(all, 0.99)) / 1000;
+  report.all.late_p99_microseconds = static_cast<double>(all.quantile(0.99)) / 1000;
   report.moves = moves_.load(std::memory_order_relaxed);
   return report;
 }

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "base/random.h"
-#include "meter/duration_histogram.h"
 
 namespace evenkeel {
 namespace {
@@ -171,20 +170,6 @@ TEST(TimerService, ADelayBeyondItsRangeIsRefused) {
   EXPECT_EQ(service->start(*connection, 0, 24h * 49), TimerCall::kDone);
   EXPECT_EQ(service->start(*connection, 0, 24h * 200), TimerCall::kTooLong);
   EXPECT_EQ(service->start(*connection, 0, -1ns), TimerCall::kTooLong);
-}
-
-TEST(DurationHistogram, PercentilesAreAtMostAnEighthTooHigh) {
-  base::Random random(1);
-  for (int round = 0; round < 100; ++round) {
-    meter::DurationHistogram histogram;
-    const auto value = static_cast<std::int64_t>(random.below(std::uint64_t{1} << random.below(40)));
-    histogram.add(value);
-    std::array<std::uint64_t, meter::DurationHistogram::kClasses> sums{};
-    histogram.add_to(sums);
-    const std::int64_t found = meter::DurationHistogram::percentile_ns(sums, 0.99);
-    EXPECT_GE(found, value);
-    EXPECT_LE(static_cast<double>(found), static_cast<double>(value) * 1.126);
-  }
 }
 
 }  // namespace

@@ -259,7 +259,7 @@ void TimerWorker<Clock, Fire>::fired(BucketId bucket, engine::TimerName name, Se
   const auto late_ns = static_cast<std::int64_t>(clock_.ticks()) - core_.scale.begin_ns(deadline);
   meters().fired.increment();
   if (!handover_.owns(core_.buckets[bucket.value()].ownership)) meters().fired_off_owner.increment();
-  core_.lateness[id_.value()].add(late_ns);
+  meters().late_ns.add(static_cast<std::uint64_t>(std::max<std::int64_t>(late_ns, 0)));
   fire_(TimerExpiry{
       .connection = {name.slot, static_cast<std::uint16_t>(bucket.value()),
                      core_.connections->generation(name.slot)},
