@@ -154,6 +154,7 @@ TEST_F(RunCommand, AWrongCommandLineIsRefusedInOneLineThatSaysWhatWouldBeRight) 
       {input + " --interval 5", {"--interval", "100ms"}},
       {input + " --tunnel both", {"both", "outer", "inner"}},
       {input + " --idle-timeout -1s", {"--idle-timeout"}},
+      {input + " --half-open-timeout 0s", {"--half-open-timeout"}},
       {input + " --active-timeout x", {"--active-timeout", "x"}},
       {input + " --connections-max 0", {"--connections-max", "0"}},
       {input + " --speed 0", {"--speed", "max"}},

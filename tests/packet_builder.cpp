@@ -297,6 +297,12 @@ PacketBuilder& PacketBuilder::tcp(std::uint16_t source_port, std::uint16_t desti
   return add(std::move(layer));
 }
 
+PacketBuilder& PacketBuilder::numbers(std::uint32_t sequence, std::uint32_t acknowledgment) {
+  put(layers_.back().header, 4, sequence);
+  put(layers_.back().header, 8, acknowledgment);
+  return *this;
+}
+
 PacketBuilder& PacketBuilder::udp(std::uint16_t source_port, std::uint16_t destination_port) {
   Layer layer{.name = "udp", .header = Bytes(8), .ip_protocol = 17, .length = LengthField::kUdp};
   put(layer.header, 0, source_port);

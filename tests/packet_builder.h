@@ -86,6 +86,7 @@ class PacketBuilder {
 
   PacketBuilder& tcp(std::uint16_t source_port, std::uint16_t destination_port, std::uint8_t flags = kTcpAck,
                      std::size_t options_size = 0);
+  PacketBuilder& numbers(std::uint32_t sequence, std::uint32_t acknowledgment);  // behind tcp
   PacketBuilder& udp(std::uint16_t source_port, std::uint16_t destination_port);
   PacketBuilder& sctp(std::uint16_t source_port, std::uint16_t destination_port);
   PacketBuilder& icmp(std::uint8_t type, std::uint8_t code = 0, std::uint32_t rest = 0);

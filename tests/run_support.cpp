@@ -77,6 +77,7 @@ engine::EngineOptions engine_options(const RunSetting& setting) {
   options.buckets = setting.buckets;
   options.ring_capacity = 256;  // small: dispatchers meet full rings
   options.lifetimes.idle_ns = setting.idle_ns;
+  options.lifetimes.half_open_ns = setting.half_open_ns;
   options.connections_max = setting.connections_max;
   options.parse.inner_tunnel = setting.inner_tunnel;
   return options;

@@ -23,6 +23,7 @@ struct RunSetting {
   std::string policy = "static";
   std::uint64_t seed = 1;  // of the random moves
   std::int64_t idle_ns = 60 * base::kNanosecondsPerSecond;
+  std::int64_t half_open_ns = 30 * base::kNanosecondsPerSecond;
   std::int64_t active_ns = 300 * base::kNanosecondsPerSecond;
   std::uint32_t connections_max = 1'000'000;
   bool inner_tunnel = false;
@@ -55,7 +56,8 @@ inline auto as_tuple(const flow::FlowRecord& r) {
   return std::tuple(r.start_ns, r.end_ns, r.source_address, r.destination_address, r.source_port,
                     r.destination_port, r.protocol, r.ip_version, r.tcp_control_bits,
                     r.reverse_tcp_control_bits, r.end_reason, r.packets, r.octets, r.reverse_packets,
-                    r.reverse_octets);
+                    r.reverse_octets, r.tcp_state, r.reverse_tcp_state, r.round_trip.smoothed,
+                    r.round_trip.retransmission_timeout);
 }
 
 // To the end of the inputs, which must open.

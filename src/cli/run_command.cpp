@@ -53,6 +53,7 @@ struct RunArguments {
   std::string capacity = "auto";
   std::string tunnel = "outer";
   std::string idle_timeout = "60s";
+  std::string half_open_timeout = "30s";
   std::string active_timeout = "300s";
   std::uint32_t connections_max = 1'000'000;
   std::string filter;
@@ -192,6 +193,12 @@ void add_options(CLI::App& command, RunArguments& arguments) {
       ->check(duration())
       ->type_name("DURATION");
   command
+      .add_option("--half-open-timeout", arguments.half_open_timeout,
+                  "the same while TCP's handshake is not complete")
+      ->capture_default_str()
+      ->check(duration())
+      ->type_name("DURATION");
+  command
       .add_option("--active-timeout", arguments.active_timeout,
                   "a longer connection gets a record each such time")
       ->capture_default_str()
@@ -234,6 +241,7 @@ void read_durations(const RunArguments& arguments, runtime::MeterRunOptions& opt
   options.interval_ns = duration_ns(arguments.interval);
   options.queueing.quantum_ns = duration_ns(arguments.quantum);
   options.idle_timeout_ns = duration_ns(arguments.idle_timeout);
+  options.half_open_timeout_ns = duration_ns(arguments.half_open_timeout);
   options.active_timeout_ns = duration_ns(arguments.active_timeout);
   if (!arguments.duration.empty()) options.duration_ns = duration_ns(arguments.duration);
   options.elephants = {.window_bytes = arguments.elephant_bytes,

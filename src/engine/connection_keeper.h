@@ -78,8 +78,7 @@ class ConnectionKeeper {
     handler_.packet(*found, packet);
     // The timer goes by its old time until that comes, and then to the new one; only an earlier time needs it
     // moved now.
-    if (found->advance_open(packet, lifetimes_) || !found->timer.armed() || deadline_came_nearer())
-        [[unlikely]]
+    if (found->advance(packet, lifetimes_) || !found->timer.armed() || deadline_came_nearer()) [[unlikely]]
       arm_for(packet, *found);
     return true;
   }
@@ -193,6 +192,9 @@ class ConnectionKeeper {
 template <Handler H, base::TickClock Clock>
 void ConnectionKeeper<H, Clock>::look_up(Burst<State>& burst) {
   inserted_ = erased_ = false;
+  // What handlers read of a packet, if anything.
+  for (std::size_t i = 0; i < burst.count; ++i)
+    __builtin_prefetch(burst.packets[i]->data + burst.packets[i]->transport_offset);
   struct Queries {
     std::span<Bucket<State>> buckets;
     const Burst<State>& burst;
@@ -249,7 +251,7 @@ auto ConnectionKeeper<H, Clock>::open(Bucket<State>& bucket, const Packet& packe
     return nullptr;
   }
   ++live_;
-  found->forward_reversed = packet.reversed();
+  found->begin(packet);
   handler_.open(*found, packet);
   around_.meters.connections_opened.increment();
   return found;

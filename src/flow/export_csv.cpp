@@ -10,6 +10,10 @@ namespace evenkeel::flow {
 namespace {
 
 char* append(char* out, std::uint64_t value) { return base::append_decimal(out, value); }
+char* append(char* out, std::string_view text) {
+  std::memcpy(out, text.data(), text.size());
+  return out + text.size();
+}
 char* append(char* out, Ipv4 address) { return append_ipv4(out, address.bytes); }
 char* append(char* out, Ipv6 address) { return append_ipv6(out, address.bytes); }
 

@@ -9,9 +9,16 @@ namespace evenkeel::flow {
 
 namespace {
 
-char* append(char* out, std::string_view text) {
+char* append_plain(char* out, std::string_view text) {
   std::memcpy(out, text.data(), text.size());
   return out + text.size();
+}
+
+char* append(char* out, std::string_view text) {
+  *out++ = '"';
+  out = append_plain(out, text);
+  *out++ = '"';
+  return out;
 }
 
 char* append(char* out, std::uint64_t value) { return base::append_decimal(out, value); }
@@ -36,7 +43,7 @@ char* append_jsonl(char* out, const FlowRecord& record) {
   *out++ = '{';
 #define EVENKEEL_FIELD(name, element, present, value, meaning) \
   if (present) {                                               \
-    out = append(out, std::string_view("\"" #name "\":"));     \
+    out = append_plain(out, "\"" #name "\":");                 \
     out = append(out, value);                                  \
     *out++ = ',';                                              \
   }

@@ -35,6 +35,9 @@ FlowRecord ipv4_record() {
   record.octets = 3456;
   record.reverse_packets = 7;
   record.reverse_octets = 890;
+  record.tcp_state = engine::TcpState::kTimeWait;
+  record.reverse_tcp_state = engine::TcpState::kClosed;
+  record.round_trip = {.smoothed = {11'842, 402}, .retransmission_timeout = 15'310};
   return record;
 }
 
@@ -43,7 +46,11 @@ FlowRecord longest_record() {
   record.start_ns = record.end_ns = std::numeric_limits<std::int64_t>::max();
   for (std::size_t i = 0; i < 16; ++i) record.source_address[i] = record.destination_address[i] = 0xa1;
   record.source_port = record.destination_port = 65535;
-  record.protocol = record.tcp_control_bits = record.reverse_tcp_control_bits = 255;
+  record.protocol = 6;
+  record.tcp_control_bits = record.reverse_tcp_control_bits = 255;
+  record.tcp_state = record.reverse_tcp_state = engine::TcpState::kSynReceived;
+  constexpr std::uint32_t kMost = std::numeric_limits<std::uint32_t>::max();
+  record.round_trip = {.smoothed = {kMost, kMost}, .retransmission_timeout = kMost};
   record.ip_version = 6;
   record.packets = record.octets = record.reverse_packets = record.reverse_octets =
       std::numeric_limits<std::uint64_t>::max();
@@ -93,7 +100,9 @@ TEST(Jsonl, IsTheDocumentedLine) {
       R"("sourceIPv4Address":"192.0.2.1","destinationIPv4Address":"198.51.100.255",)"
       R"("sourceTransportPort":49152,"destinationTransportPort":443,"protocolIdentifier":6,)"
       R"("packetDeltaCount":12,"octetDeltaCount":3456,"reversePacketDeltaCount":7,)"
-      R"("reverseOctetDeltaCount":890,"tcpControlBits":27,"reverseTcpControlBits":18,"flowEndReason":3})"
+      R"("reverseOctetDeltaCount":890,"tcpControlBits":27,"reverseTcpControlBits":18,"flowEndReason":3,)"
+      R"("tcpState":"TIME-WAIT","reverseTcpState":"CLOSED","smoothedRoundTripMicroseconds":11842,)"
+      R"("reverseSmoothedRoundTripMicroseconds":402,"retransmissionTimeoutMicroseconds":15310})"
       "\n");
 }
 
@@ -110,6 +119,21 @@ TEST(Jsonl, ATimeBefore1970IsZeroAndNeverWrapsAround) {
   EXPECT_EQ(nlohmann::json::parse(jsonl(record))["flowStartMilliseconds"], 0);
 }
 
+TEST(Jsonl, LeavesOutStatesOfWhatIsNotTcpAndTimesThatWereNotMeasured) {
+  FlowRecord record = ipv4_record();
+  record.round_trip = {.smoothed = {std::nullopt, 402}, .retransmission_timeout = 1'206};
+  const auto half = nlohmann::json::parse(jsonl(record));
+  EXPECT_EQ(half["tcpState"], "TIME-WAIT");
+  EXPECT_FALSE(half.contains("smoothedRoundTripMicroseconds"));
+  EXPECT_EQ(half["reverseSmoothedRoundTripMicroseconds"], 402);
+  record.protocol = 17;
+  record.round_trip = {};
+  const auto datagrams = nlohmann::json::parse(jsonl(record));
+  EXPECT_FALSE(datagrams.contains("tcpState"));
+  EXPECT_FALSE(datagrams.contains("reverseTcpState"));
+  EXPECT_FALSE(datagrams.contains("retransmissionTimeoutMicroseconds"));
+}
+
 TEST(Csv, EveryLineHasTheColumnsOfTheHeader) {
   const auto names = columns(csv_header());
   ASSERT_EQ(names.size(), kRecordFields.size());
@@ -119,7 +143,10 @@ TEST(Csv, EveryLineHasTheColumnsOfTheHeader) {
 }
 
 TEST(Csv, SaysTheSameAsJsonl) {
-  for (const FlowRecord& record : {ipv4_record(), longest_record()}) {
+  FlowRecord datagrams = ipv4_record();
+  datagrams.protocol = 17;
+  datagrams.round_trip = {};
+  for (const FlowRecord& record : {ipv4_record(), longest_record(), datagrams}) {
     const auto object = nlohmann::json::parse(jsonl(record));
     const auto names = columns(csv_header());
     const auto values = columns(csv(record));

@@ -80,6 +80,9 @@ void FlowMeter::end_record(const ConnectionKey& key, const Connection& connectio
   record.octets = state.octets;
   record.reverse_packets = state.reverse_packets;
   record.reverse_octets = state.reverse_octets;
+  record.tcp_state = connection.tcp_states.of(engine::TcpEnd::kForward);
+  record.reverse_tcp_state = connection.tcp_states.of(engine::TcpEnd::kReverse);
+  record.round_trip = state.round_trip.times();
   sink_->write(record);
 }
 

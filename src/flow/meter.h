@@ -13,7 +13,9 @@
 #include "engine/connection.h"
 #include "evenkeel/packet.h"
 #include "flow/record.h"
+#include "flow/round_trip.h"
 #include "meter/counter.h"
+#include "packet/tcp_segment.h"
 
 namespace evenkeel::flow {
 
@@ -37,7 +39,7 @@ struct alignas(base::kCacheLine) MeterCounters {
 
 class FlowMeter {
  public:
-  // What the meter keeps of a connection: 64 bytes.
+  // What the meter keeps of a connection: 64 bytes, and 24 of which only TCP has use.
   struct State {
     std::int64_t start_ns = 0;  // of the present record
     std::int64_t end_ns = 0;
@@ -50,8 +52,9 @@ class FlowMeter {
     std::uint16_t last_source = 0;
     std::uint8_t tcp_control_bits = 0;
     std::uint8_t reverse_tcp_control_bits = 0;
+    RoundTripMeter round_trip;
   };
-  static_assert(sizeof(State) == 64);
+  static_assert(sizeof(State) == 88);
   using Connection = engine::Connection<State>;
 
   // sink may be null: records are then counted only.
@@ -95,7 +98,13 @@ inline void FlowMeter::packet(Connection& connection, const Packet& packet) {
   // Captures may run back in time: a record spans all of its packets.
   if (packet.time_ns < state.start_ns) state.start_ns = packet.time_ns;
   if (packet.time_ns > state.end_ns) state.end_ns = packet.time_ns;
-  if (connection.forward(packet)) {
+  const bool forward = connection.forward(packet);
+  if ((packet.flags & Packet::kTcpHeader) != 0) {
+    state.round_trip.pass(forward ? engine::TcpEnd::kForward : engine::TcpEnd::kReverse,
+                          packet::tcp_segment(packet), packet.tcp_flags, packet.time_ns,
+                          connection.sequence_end);
+  }
+  if (forward) {
     ++state.packets;
     state.octets += packet.ip_octets;
     state.tcp_control_bits |= packet.tcp_flags;

@@ -5,6 +5,9 @@
 #include <array>
 #include <cstdint>
 
+#include "engine/tcp_states.h"
+#include "flow/round_trip.h"
+
 namespace evenkeel::flow {
 
 // flowEndReason, by its IPFIX numbers (information element 136).
@@ -33,6 +36,12 @@ struct FlowRecord {
   std::uint64_t octets = 0;  // IP total length, headers included
   std::uint64_t reverse_packets = 0;
   std::uint64_t reverse_octets = 0;
+  engine::TcpState tcp_state = engine::TcpState::kEstablished;  // of the source, after its last packet
+  engine::TcpState reverse_tcp_state = engine::TcpState::kEstablished;
+  RoundTripTimes round_trip;
+
+  // Whether anything was seen of TCP's state.
+  bool has_tcp_flags() const { return protocol == 6 && (tcp_control_bits | reverse_tcp_control_bits) != 0; }
 };
 
 }  // namespace evenkeel::flow

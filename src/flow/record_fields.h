@@ -3,9 +3,10 @@
 //
 // FIELD(name, element, present, value, meaning)
 //   name     IPFIX name: RFC 7011's registry at IANA; "reverse" names as RFC 5103 makes them
-//   element  its number there, as private-enterprise-number / element (0: IANA; 29305: reverse)
+//   element  its number there, as private-enterprise-number / element (0: IANA; 29305: reverse); "-": the
+//            registry has none
 //   present  whether `record` has it (an address has one version); JSON leaves it out, CSV leaves it empty
-//   value    a std::uint64_t, Ipv4 or Ipv6
+//   value    a std::uint64_t, std::string_view (nothing in it needs quoting), Ipv4 or Ipv6
 //   meaning  the row of the documentation
 #pragma once
 
@@ -30,6 +31,14 @@ struct Ipv6 {
 // 1999. A time before 1970 (a damaged capture, or seconds beyond 2038 in a file whose times are signed) is 0.
 constexpr std::uint64_t milliseconds(std::int64_t time_ns) {
   return time_ns < 0 ? 0 : static_cast<std::uint64_t>(time_ns / base::kNanosecondsPerMillisecond);
+}
+
+// As RFC 9293 writes it.
+constexpr std::string_view tcp_state_text(engine::TcpState state) {
+  constexpr std::string_view kTexts[] = {"ESTABLISHED", "LISTEN",     "SYN-SENT",   "SYN-RECEIVED",
+                                         "CLOSE-WAIT",  "FIN-WAIT-1", "FIN-WAIT-2", "CLOSING",
+                                         "LAST-ACK",    "TIME-WAIT",  "CLOSED"};
+  return kTexts[static_cast<std::size_t>(state)];
 }
 
 // clang-format off
@@ -66,7 +75,20 @@ constexpr std::uint64_t milliseconds(std::int64_t time_ns) {
   FIELD(reverseTcpControlBits, "29305/6", true, std::uint64_t{record.reverse_tcp_control_bits},                      \
         "the same from destination to source")                                                                       \
   FIELD(flowEndReason, "0/136", true, std::uint64_t{static_cast<std::uint8_t>(record.end_reason)},                   \
-        "why the record ended: 1 idle timeout, 2 active timeout, 3 end of flow, 4 forced end, 5 lack of resources")
+        "why the record ended: 1 idle timeout, 2 active timeout, 3 end of flow, 4 forced end, 5 lack of resources")  \
+  FIELD(tcpState, "-", record.has_tcp_flags(), tcp_state_text(record.tcp_state),                                     \
+        "state of the source's end after the last packet, as RFC 9293 names it (TCP only)")                          \
+  FIELD(reverseTcpState, "-", record.has_tcp_flags(), tcp_state_text(record.reverse_tcp_state),                      \
+        "the same of the destination's end")                                                                         \
+  FIELD(smoothedRoundTripMicroseconds, "-", record.round_trip.smoothed[0].has_value(),                               \
+        std::uint64_t{*record.round_trip.smoothed[0]},                                                               \
+        "smoothed round-trip time (RFC 6298) from the meter to the destination and back (TCP, where measured)")      \
+  FIELD(reverseSmoothedRoundTripMicroseconds, "-", record.round_trip.smoothed[1].has_value(),                        \
+        std::uint64_t{*record.round_trip.smoothed[1]},                                                               \
+        "the same from the meter to the source and back; the whole way is the sum of both")                          \
+  FIELD(retransmissionTimeoutMicroseconds, "-", record.round_trip.retransmission_timeout.has_value(),                \
+        std::uint64_t{*record.round_trip.retransmission_timeout},                                                    \
+        "what RFC 6298 makes of them: SRTT + 4 RTTVAR of what was measured of the whole way, without its minimum of 1 s")
 // clang-format on
 
 struct RecordField {

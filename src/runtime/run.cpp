@@ -74,6 +74,7 @@ engine::EngineOptions engine_options(const RunOptions& options, bool input_waits
   result.buckets = options.buckets;
   result.connections_max = options.connections_max;
   result.lifetimes.idle_ns = options.idle_timeout_ns;
+  result.lifetimes.half_open_ns = options.half_open_timeout_ns;
   result.parse.inner_tunnel = options.inner_tunnel;
   result.queueing = queueing_options(options, input_waits);
   result.elephants = options.elephants;

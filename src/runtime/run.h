@@ -49,6 +49,7 @@ struct RunOptions {
   std::int64_t interval_ns = 100'000'000;
   bool inner_tunnel = false;
   std::int64_t idle_timeout_ns = 60'000'000'000;
+  std::int64_t half_open_timeout_ns = 30'000'000'000;  // of TCP, until its handshake is complete
   std::uint32_t connections_max = 1'000'000;
   std::optional<double> speed;  // of the sources, which keep to it; nothing: as fast as it goes
   engine::QueueingOptions queueing{.discipline = engine::Discipline::kFair};
