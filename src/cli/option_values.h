@@ -1,8 +1,9 @@
 // What options accept: checks of their text, before it is converted, so that whatever is wrong is one line
 // that says what would be right. Put together in one place, so that all commands agree.
 //
-// Each is given to CLI::Option::check(). A text that passes is one that CLI11 converts without error; whole
-// numbers are rewritten as it reads them (it would take 010 for eight).
+// Each is given to CLI::Option::check(); those of whole numbers to transform(), as they rewrite the text. A
+// text that passes is one that CLI11 converts without error; whole numbers are rewritten as it reads them (it
+// would take 010 for eight).
 #pragma once
 
 #include <cstdint>

@@ -370,7 +370,7 @@ void add_plan(CLI::App& app, int& exit_code) {
   command->add_option("--rounds", arguments->rounds,
                       "Follow loads that drift: CSV, one row of bucket loads a round");
   command->add_option("--processors", arguments->processors, "How many, each of capacity 1")
-      ->check(whole_number(1, kProcessorsMax));
+      ->transform(whole_number(1, kProcessorsMax));
   command->add_option("--capacity", arguments->capacity, "Relative capacity of each, as 1,1,0.5,0.5")
       ->delimiter(',')
       ->check(number(kCapacityMin, kCapacityMax));
@@ -390,17 +390,17 @@ void add_plan(CLI::App& app, int& exit_code) {
                    "Leave alone what is above its target by no more than this, as 0.02")
       ->check(number(0, 1));
   command->add_option("--moves-max", arguments->moves_max, "At most so many moves in a plan: its best")
-      ->check(whole_number(0, std::numeric_limits<std::uint32_t>::max()));
+      ->transform(whole_number(0, std::numeric_limits<std::uint32_t>::max()));
   command
       ->add_option("--move-cost", arguments->move_cost,
                    "Load that a move must level to be worth it, in processors")
       ->check(number(0, kCapacityMax));
   command->add_option("--pin-bucket", arguments->pinned, "Buckets that may not move, as 3,17")
       ->delimiter(',')
-      ->check(whole_number(0, kBucketsMax - 1));
+      ->transform(whole_number(0, kBucketsMax - 1));
   command->add_option("--exclude-processor", arguments->excluded, "Processors to empty, as 2,5")
       ->delimiter(',')
-      ->check(whole_number(0, kProcessorsMax - 1));
+      ->transform(whole_number(0, kProcessorsMax - 1));
   command->add_flag("--quality", arguments->quality,
                     "As level as the buckets allow, whatever the number of moves");
   command->add_flag("--json", arguments->json, "Print JSON: one object, with several policies a list");

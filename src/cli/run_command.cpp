@@ -82,7 +82,7 @@ void add_queue_limits(CLI::App& command, RunArguments& arguments) {
                        std::uint32_t packets) {
     command.add_option(name, value, help)
         ->default_str(fmt::format("{}", packets))
-        ->check(whole_number(1, kQueueLimitMax))
+        ->transform(whole_number(1, kQueueLimitMax))
         ->type_name("N");
   };
   add("--queue-limit-worker", arguments.queue_limit_worker, "packets that may wait at a worker",
@@ -100,7 +100,7 @@ void add_elephants(CLI::App& command, RunArguments& arguments) {
       .add_option("--elephant-bytes", arguments.elephant_bytes,
                   "a connection with so many bytes within the window is named in the report, e.g. 200M")
       ->default_str("1G")
-      ->check(count(1, kElephantBytesMax))
+      ->transform(count(1, kElephantBytesMax))
       ->type_name("N");
   command
       .add_option("--elephant-window", arguments.elephant_window, "packet time for these bytes, and shares")
@@ -127,7 +127,7 @@ void add_options(CLI::App& command, RunArguments& arguments) {
       ->type_name("EXPRESSION");
   command.add_option("--snaplen", arguments.snap_length, "bytes kept of each live packet; 0: all")
       ->capture_default_str()
-      ->check(whole_number(0, std::numeric_limits<std::uint32_t>::max()))
+      ->transform(whole_number(0, std::numeric_limits<std::uint32_t>::max()))
       ->type_name("BYTES");
   command
       .add_option("--xdp-mode", arguments.xdp_mode,
@@ -136,11 +136,11 @@ void add_options(CLI::App& command, RunArguments& arguments) {
       ->type_name("NAME");
   command.add_option("-w,--workers", arguments.workers, "worker threads")
       ->capture_default_str()
-      ->check(whole_number(1, kProcessorsMax))
+      ->transform(whole_number(1, kProcessorsMax))
       ->type_name("N");
   command.add_option("--buckets", arguments.buckets, "buckets, a power of two from 1 to 65536")
       ->capture_default_str()
-      ->check(power_of_two(kBucketsMax))
+      ->transform(power_of_two(kBucketsMax))
       ->type_name("N");
   command.add_option("--hash", arguments.hash, "hash function: toeplitz or crc32c")
       ->capture_default_str()
@@ -208,7 +208,7 @@ void add_options(CLI::App& command, RunArguments& arguments) {
       .add_option("--connections-max", arguments.connections_max,
                   "connections kept at once; beyond, the longest idle of a few is evicted")
       ->capture_default_str()
-      ->check(whole_number(1, std::numeric_limits<std::uint32_t>::max()))
+      ->transform(whole_number(1, std::numeric_limits<std::uint32_t>::max()))
       ->type_name("N");
   command.add_option("--speed", arguments.speed, "replay at X times the recorded speed, or max")
       ->capture_default_str()
@@ -233,7 +233,7 @@ void add_options(CLI::App& command, RunArguments& arguments) {
   command.add_flag("--json", arguments.json, "print the report as JSON instead of a table");
   command.add_option("--seed", arguments.seed, "of generated traffic")
       ->capture_default_str()
-      ->check(whole_number(0, std::numeric_limits<std::uint64_t>::max()))
+      ->transform(whole_number(0, std::numeric_limits<std::uint64_t>::max()))
       ->type_name("N");
 }
 

@@ -182,7 +182,7 @@ void add_options(CLI::App& command, SteerArguments& arguments) {
       ->type_name("NAME");
   command.add_option("--buckets", arguments.buckets, "a power of two")
       ->capture_default_str()
-      ->check(power_of_two(kBucketsMax))
+      ->transform(power_of_two(kBucketsMax))
       ->type_name("N");
   command
       .add_option("--queue", arguments.queue_packets,
