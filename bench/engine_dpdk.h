@@ -123,7 +123,6 @@ class EventDevice final : public Handoff {
     const int device = rte_event_dev_get_dev_id(("event_" + driver + "0").c_str());
     if (device < 0) return;
     device_ = static_cast<std::uint8_t>(device);
-    pipeline_ = driver == "opdl";
     usable_ = configure() && rte_event_dev_start(device_) == 0;
   }
   ~EventDevice() override {
@@ -155,13 +154,6 @@ class EventDevice final : public Handoff {
     std::array<rte_event, kBatch> events;
     const std::uint16_t count = rte_event_dequeue_burst(device_, 1, events.data(), kBatch, 0);
     for (std::uint16_t i = 0; i < count; ++i) touched.touch(events[i].event_ptr);
-    if (pipeline_ && count != 0) {
-      for (std::uint16_t i = 0; i < count; ++i) {
-        events[i].op = RTE_EVENT_OP_FORWARD;
-        events[i].queue_id = 1;
-      }
-      rte_event_enqueue_burst(device_, 1, events.data(), count);
-    }
     return count;
   }
 
@@ -173,31 +165,26 @@ class EventDevice final : public Handoff {
   bool configure() {
     rte_event_dev_info info{};
     if (rte_event_dev_info_get(device_, &info) != 0) return false;
-    const auto queues = static_cast<std::uint8_t>(pipeline_ ? 2 : 1);
-    const auto ports = static_cast<std::uint8_t>(pipeline_ ? 3 : 2);
     rte_event_dev_config config{};
-    config.nb_event_queues = queues;
-    config.nb_event_ports = ports;
+    config.nb_event_queues = 1;
+    config.nb_event_ports = 2;
     config.nb_events_limit = info.max_num_events < 0 ? 4096 : info.max_num_events;
     config.nb_event_queue_flows = info.max_event_queue_flows;
     config.nb_event_port_dequeue_depth = info.max_event_port_dequeue_depth;
     config.nb_event_port_enqueue_depth = info.max_event_port_enqueue_depth;
     config.dequeue_timeout_ns = info.min_dequeue_timeout_ns;
     if (rte_event_dev_configure(device_, &config) != 0) return false;
-    for (std::uint8_t queue = 0; queue < queues; ++queue) {
-      rte_event_queue_conf queue_config{};
-      rte_event_queue_default_conf_get(device_, queue, &queue_config);
-      queue_config.schedule_type = RTE_SCHED_TYPE_ATOMIC;
-      if (rte_event_queue_setup(device_, queue, &queue_config) != 0) return false;
-    }
-    for (std::uint8_t port = 0; port < ports; ++port) {
+    rte_event_queue_conf queue_config{};
+    rte_event_queue_default_conf_get(device_, 0, &queue_config);
+    queue_config.schedule_type = RTE_SCHED_TYPE_ATOMIC;
+    if (rte_event_queue_setup(device_, 0, &queue_config) < 0) return false;  // opdl says 1
+    for (std::uint8_t port = 0; port < 2; ++port) {
       rte_event_port_conf port_config{};
       rte_event_port_default_conf_get(device_, port, &port_config);
       if (rte_event_port_setup(device_, port, &port_config) != 0) return false;
     }
-    const std::uint8_t first_queue = 0, last_queue = 1;
-    if (rte_event_port_link(device_, 1, &first_queue, nullptr, 1) != 1) return false;
-    if (pipeline_ && rte_event_port_link(device_, 2, &last_queue, nullptr, 1) != 1) return false;
+    const std::uint8_t queue = 0;
+    if (rte_event_port_link(device_, 1, &queue, nullptr, 1) != 1) return false;
     if (rte_event_dev_service_id_get(device_, &service_) == 0) {
       scheduled_ = true;
       rte_service_runstate_set(service_, 1);
@@ -209,7 +196,6 @@ class EventDevice final : public Handoff {
   const std::string name_;
   std::uint8_t device_ = 0;
   bool usable_ = false;
-  bool pipeline_ = false;   // it wants a stage behind the worker's
   bool scheduled_ = false;  // by a service, which the producer's thread runs
   std::uint32_t service_ = 0;
 };

@@ -100,10 +100,16 @@ inline void relax() {
 #endif
 }
 
+// A run is given up after this long: on a machine with other work, threads that wait for each other hardly
+// get on.
+inline constexpr double kRunSecondsMax = 0.2;
+
 // Ticks a packet, from one thread to another.
-inline double run_on_two(Handoff& handoff, std::span<Packet> packets, std::uint64_t count, const Cpus& cpus) {
-  std::atomic<std::uint64_t> taken{0};
-  std::atomic<std::uint64_t> end{0};
+inline double run_on_two(Handoff& handoff, std::span<Packet> packets, std::uint64_t most, const Cpus& cpus) {
+  const auto ticks_max =
+      static_cast<std::uint64_t>(kRunSecondsMax * 1e9 * base::CycleClock::ticks_per_nanosecond());
+  std::atomic<std::uint64_t> count{most};  // to be taken: less where the run was given up
+  std::atomic<std::uint64_t> end{0};       // when the last was taken
   std::atomic<bool> ready{false};
   const auto take_all = [&] {
     Touched touched;
@@ -115,7 +121,6 @@ inline double run_on_two(Handoff& handoff, std::span<Packet> packets, std::uint6
     }
     end = base::CycleClock::ticks();
     keep_alive(touched.sum());
-    taken = sum;
   };
   std::thread taker([&] {
     if (!handoff.takes_by_itself()) pin(cpus[1]);
@@ -125,15 +130,17 @@ inline double run_on_two(Handoff& handoff, std::span<Packet> packets, std::uint6
   while (!ready) relax();
   Gifts gifts(packets);
   const std::uint64_t start = base::CycleClock::ticks();
-  for (std::uint64_t given = 0; given < count;) {
-    const std::size_t now = handoff.give(gifts.next(count - given));
+  std::uint64_t given = 0;
+  while (given < most && base::CycleClock::ticks() - start < ticks_max) {
+    const std::size_t now = handoff.give(gifts.next(most - given));
     if (now == 0) relax();
     gifts.advance(now);
     given += now;
   }
-  while (taken == 0) handoff.push_on();
+  count = given;
+  while (end == 0) handoff.push_on();
   taker.join();
-  return static_cast<double>(end - start) / static_cast<double>(count);
+  return static_cast<double>(end - start) / static_cast<double>(given);
 }
 
 // Ticks a packet where one thread gives and takes by turns.

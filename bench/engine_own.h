@@ -4,9 +4,10 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
-#include <optional>
+#include <thread>
 #include <vector>
 
 #include "bench/engine_handoff.h"
@@ -16,6 +17,8 @@
 
 #ifdef EVENKEEL_HAVE_TBB
 #include <oneapi/tbb/flow_graph.h>
+#include <oneapi/tbb/global_control.h>
+#include <oneapi/tbb/parallel_for.h>
 #endif
 
 namespace evenkeel::bench {
@@ -196,7 +199,8 @@ class WorkerHandoff final : public Handoff {
 };
 
 #ifdef EVENKEEL_HAVE_TBB
-// A node that serves one message after the other, on a thread that the library chooses.
+// A node that serves one message after the other, on a thread that the library chooses. To be made before
+// this thread is kept to a processor.
 class TbbGraph final : public Handoff {
  public:
   TbbGraph()
@@ -204,10 +208,14 @@ class TbbGraph final : public Handoff {
           touched_.touch(packet);
           done_.store(done_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
           return tbb::flow::continue_msg();
-        }) {}
+        }) {
+    // Now, while this thread may run on any processor: the library's own thread is made by this.
+    tbb::parallel_for(0, 1'000, [](int) { std::this_thread::sleep_for(std::chrono::microseconds(1)); });
+  }
   ~TbbGraph() override { graph_.wait_for_all(); }
   std::string name() const override { return "oneTBB flow graph, serial node"; }
   bool takes_by_itself() const override { return true; }
+  void push_on() override { graph_.wait_for_all(); }
   std::size_t give(std::span<Packet* const> burst) override {
     if (given_ - done_.load(std::memory_order_acquire) > engine::kRingCapacity) return 0;
     for (Packet* packet : burst) node_.try_put(packet);
@@ -220,6 +228,7 @@ class TbbGraph final : public Handoff {
   }
 
  private:
+  tbb::global_control two_threads_{tbb::global_control::max_allowed_parallelism, 2};
   Touched touched_;
   std::atomic<std::uint64_t> done_{0};
   std::uint64_t given_ = 0, seen_ = 0;
