@@ -163,6 +163,9 @@ TEST_F(RunCommand, AWrongCommandLineIsRefusedInOneLineThatSaysWhatWouldBeRight) 
       {input + " --format xml", {"xml", "jsonl", "csv"}},
       {input + " --flows ''", {"-"}},
       {input + " --flows - --format csv --json", {"--report FILE"}},
+      {input + " --report - --html -", {"--report", "--html"}},
+      {input + " --connections-max 4294967295", {"--connections-max", "33000000"}},
+      {"--input - --flows " + capture + " <" + capture, {"good.pcap", "named twice"}},
       {"--input ''", {"FILE", "generator:"}},
       {"--input - --input -", {"standard input"}},
   };

@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "flow_meter_runs.h"
+#include "packet/hash.h"
+#include "packet/parse.h"
 
 namespace evenkeel::tests {
 namespace {
@@ -371,6 +373,49 @@ TEST(ConnectionLimit, LeavesNoWorkerWithoutAPlaceAndIsNeverExceeded) {
       }
     }
   }
+}
+
+TestPacket question(double seconds, std::uint16_t port) {
+  return PacketBuilder()
+      .ipv4(kClient, kServer)
+      .udp(port, 53)
+      .payload(10)
+      .time_ns(at_seconds(seconds))
+      .build();
+}
+
+std::uint32_t bucket_of(const TestPacket& test_packet, std::uint32_t buckets) {
+  static const packet::Hasher hasher = *packet::Hasher::make("toeplitz", "");
+  Packet packet;
+  packet.data = test_packet.bytes.data();
+  packet.captured_length = packet.wire_length = static_cast<std::uint32_t>(test_packet.bytes.size());
+  packet::parse(packet, {});
+  return hasher.hash_one(packet.key, packet.reversed()) & (buckets - 1);
+}
+
+// Two workers fill the table, a third takes what is left, and then the connections of the last one come.
+TEST_F(FlowMeterRuns, AWorkerWhoseConnectionsComeLastStillHasAPlaceForThem) {
+  constexpr std::uint32_t kWorkers = 4;
+  setting.workers = setting.buckets = kWorkers;
+  setting.connections_max = 400;
+  std::array<std::vector<std::uint16_t>, kWorkers> ports;
+  for (std::uint16_t port = 1'000; port < 13'000; ++port)
+    ports[bucket_of(question(0, port), kWorkers)].push_back(port);
+  std::vector<TestPacket> packets;
+  double seconds = 0;
+  const auto send = [&](std::uint32_t bucket, std::size_t i) {
+    packets.push_back(question(seconds += 0.0001, ports[bucket].at(i)));
+  };
+  for (std::size_t i = 0; i < 1'000; ++i) {
+    send(0, i);
+    send(1, i);
+  }
+  for (std::size_t i = 0; i < 1'000; ++i) send(2, i);
+  for (std::size_t i = 0; i < 100; ++i) send(3, i);
+  const RunOutcome outcome = meter_all(packets);
+  EXPECT_EQ(outcome.dropped_total(), 0u);
+  EXPECT_EQ(outcome.processed, packets.size());
+  EXPECT_LE(outcome.live, 400u);
 }
 
 TEST_F(FlowMeterRuns, BeyondTheLimitConnectionsAreEvictedForLackOfResources) {

@@ -26,6 +26,7 @@ using DispatcherId = Id<struct DispatcherTag>;  // a thread that receives, hashe
 
 inline constexpr std::uint32_t kBucketsMax = 65'536;
 inline constexpr std::uint32_t kProcessorsMax = 1'024;
+inline constexpr std::uint32_t kConnectionsMax = 33'000'000;  // as many timers can be named
 
 }  // namespace evenkeel
 

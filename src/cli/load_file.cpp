@@ -22,6 +22,9 @@
 namespace evenkeel::cli {
 namespace {
 
+// Far above the JSON report of a run with all buckets and workers, or thousands of rounds.
+constexpr std::size_t kTextBytesMax = std::size_t{256} << 20;
+
 // Some programs put it in front of UTF-8 text.
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
@@ -33,7 +36,14 @@ Result<std::string> read_all(const std::string& path) {
   if (path != "-") file.open(path, std::ios::binary);
   std::istream& in = path == "-" ? std::cin : file;
   if (!in) return runtime_error(fmt::format("{}: {}", path, std::strerror(errno)));
-  std::string text{std::istreambuf_iterator<char>(in), {}};
+  std::string text;
+  for (std::vector<char> piece(1 << 16); in.good() && text.size() <= kTextBytesMax;) {
+    in.read(piece.data(), static_cast<std::streamsize>(piece.size()));
+    text.append(piece.data(), static_cast<std::size_t>(in.gcount()));
+  }
+  if (text.size() > kTextBytesMax)
+    return runtime_error(
+        fmt::format("{}: more than {} MB: this is no file of loads", path, kTextBytesMax >> 20));
   if (in.bad()) return runtime_error(fmt::format("{}: cannot be read", path));
   if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
   return text;

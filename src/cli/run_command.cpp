@@ -208,7 +208,7 @@ void add_options(CLI::App& command, RunArguments& arguments) {
       .add_option("--connections-max", arguments.connections_max,
                   "connections kept at once; beyond, the longest idle of a few is evicted")
       ->capture_default_str()
-      ->transform(whole_number(1, std::numeric_limits<std::uint32_t>::max()))
+      ->transform(whole_number(1, kConnectionsMax))
       ->type_name("N");
   command.add_option("--speed", arguments.speed, "replay at X times the recorded speed, or max")
       ->capture_default_str()
@@ -382,8 +382,12 @@ bool same_file(const std::string& a, const std::string& b) {
 // An output that is also an input, or another output, would destroy it.
 Result<void> check_files_are_distinct(const RunArguments& arguments) {
   std::vector<std::string> taken;
-  for (const std::string& input : arguments.inputs)
-    taken.push_back(input.starts_with("pcap:") ? input.substr(5) : input);
+  for (const std::string& input : arguments.inputs) {
+    const std::string path = input.starts_with("pcap:") ? input.substr(5) : input;
+    taken.push_back(path == "-" ? "/dev/stdin" : path);
+  }
+  if (arguments.report_path == "-" && arguments.html_path == "-")
+    return usage_error("--report and --html cannot both be standard output");
   for (const std::string& output : {arguments.flows, arguments.report_path, arguments.html_path}) {
     if (output.empty() || output == "-") continue;
     for (const std::string& other : taken) {

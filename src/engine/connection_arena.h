@@ -123,10 +123,11 @@ class ConnectionArena {
         slot_pool_(slot_memory_.data(), sizeof(Entry), options.connections_max),
         group_pool_(groups_, groups) {}
 
-  // Caches hold back at most a sixteenth of all slots, so that a small limit is not spent on free slots.
+  // Caches hold back at most a 64th of all slots, or one each, so that a small limit is not spent on free
+  // slots.
   static std::uint32_t cache_slots_for(const ArenaOptions& options) {
     const std::uint32_t workers = std::max(options.workers, 1u);
-    return std::clamp(options.connections_max / (16 * workers), 1u, SlotCache::kCapacityMax);
+    return std::clamp(options.connections_max / (64 * workers), 1u, SlotCache::kCapacityMax);
   }
 
   // Enough for every spread of connections over tables: a group for each kGroupLoadMax connections, a quarter

@@ -23,6 +23,7 @@
 #include "engine/due_buckets.h"
 #include "engine/elephants.h"
 #include "engine/handler.h"
+#include "engine/occupied_buckets.h"
 #include "engine/timer_wheel.h"
 #include "engine/worker_surroundings.h"
 
@@ -55,7 +56,9 @@ class ConnectionKeeper {
         costs_(costs),
         cache_(around.arena),
         chunks_(around.timers),
-        due_(chunks_, static_cast<std::uint32_t>(around.buckets.size())) {}
+        due_(chunks_, static_cast<std::uint32_t>(around.buckets.size())),
+        occupied_(around.buckets.size()),
+        guaranteed_(std::max<std::uint64_t>(1, around.connections_max / (kReservedPart * around.workers))) {}
 
   H& handler() { return handler_; }
   const H& handler() const { return handler_; }
@@ -89,7 +92,10 @@ class ConnectionKeeper {
   }
 
   // The worker has become the bucket's owner; it is about to give it up.
-  void bucket_came(Bucket<State>& bucket) { live_ += bucket.connections.size(); }
+  void bucket_came(Bucket<State>& bucket) {
+    live_ += bucket.connections.size();
+    occupied_.note(id_of(bucket));
+  }
   void note_due(Bucket<State>& bucket);
   void bucket_goes(Bucket<State>& bucket) {
     due_.remove(id_of(bucket));
@@ -134,6 +140,7 @@ class ConnectionKeeper {
 
   // Connections of which the one idle longest is evicted.
   static constexpr std::uint32_t kEvictionSample = 16;
+  static constexpr std::uint64_t kReservedPart = 32;  // of the limit: one of so many
   // Timers that one step looks at: about 10 us of work, so that a million due at once do not stall packets.
   static constexpr std::uint32_t kTimerSlice = 256;
   // A connection whose packets wait is looked at again after so much packet time.
@@ -144,12 +151,14 @@ class ConnectionKeeper {
   Found open(Bucket<State>& bucket, const Packet& packet, std::uint64_t hash);
   bool make_room(Bucket<State>& bucket, std::uint64_t hash);
   bool evict_from(Bucket<State>& bucket, std::uint64_t hash);
-  // Near the connection limit, who has more than an equal share evicts for each connection that it opens, so
-  // that a worker with few of them is never left without a place.
+  // A part of all connections is reserved: each worker is guaranteed its share of that. Who has more takes
+  // only of the rest, so that no worker is ever left without a place by what others hold.
   bool must_leave_room() const {
-    const std::uint64_t max = around_.connections_max;
-    return live_ * around_.workers >= max && around_.arena.slots_taken() >= max - max / 8;
+    if (around_.workers == 1 || live_ < guaranteed_) return false;
+    const std::uint64_t reserved = around_.workers * (guaranteed_ + around_.arena.cache_slots());
+    return around_.arena.slots_taken() + reserved >= around_.connections_max;
   }
+  bool has_more_than_its_share() const { return live_ * around_.workers > around_.connections_max; }
 
   void arm_for(const Packet& packet, Connection<State>& connection);
   void arm(Bucket<State>& bucket, Connection<State>& connection);
@@ -182,7 +191,9 @@ class ConnectionKeeper {
   const TickScale<PacketClock> scale_;
   std::int64_t now_ns_ = std::numeric_limits<std::int64_t>::min();
   std::uint64_t live_ = 0;
-  std::size_t eviction_hand_ = 0;  // bucket at which the search for a connection to evict goes on
+  OccupiedBuckets occupied_;
+  const std::uint64_t guaranteed_;  // connections that this worker may always have
+  BucketId eviction_hand_{0};       // where the search for a connection to evict goes on
   // Since the last look_up(). An entry's place stays when others are added, so that what was found then is
   // still right; what was not found may be there now. After an end nothing is taken for granted.
   bool inserted_ = false;
@@ -242,7 +253,11 @@ template <Handler H, base::TickClock Clock>
 auto ConnectionKeeper<H, Clock>::open(Bucket<State>& bucket, const Packet& packet, std::uint64_t hash)
     -> Found {
   inserted_ = true;
-  if (must_leave_room()) make_room(bucket, hash);
+  if (must_leave_room()) {
+    make_room(bucket, hash);
+    // One more, so that it shrinks to its share.
+    if (has_more_than_its_share()) make_room(bucket, hash);
+  }
   Found found = bucket.connections.insert(cache_, packet.key, hash);
   if (found == nullptr && make_room(bucket, hash))
     found = bucket.connections.insert(cache_, packet.key, hash);
@@ -251,6 +266,7 @@ auto ConnectionKeeper<H, Clock>::open(Bucket<State>& bucket, const Packet& packe
     return nullptr;
   }
   ++live_;
+  occupied_.note(id_of(bucket));
   found->begin(packet);
   handler_.open(*found, packet);
   around_.meters.connections_opened.increment();
@@ -262,10 +278,13 @@ auto ConnectionKeeper<H, Clock>::open(Bucket<State>& bucket, const Packet& packe
 template <Handler H, base::TickClock Clock>
 bool ConnectionKeeper<H, Clock>::make_room(Bucket<State>& bucket, std::uint64_t hash) {
   if (evict_from(bucket, hash)) return true;
-  for (std::size_t tried = 0; tried < around_.buckets.size(); ++tried) {
-    Bucket<State>& candidate = around_.buckets[eviction_hand_];
-    if (owns(candidate) && evict_from(candidate, hash)) return true;
-    eviction_hand_ = eviction_hand_ + 1 == around_.buckets.size() ? 0 : eviction_hand_ + 1;
+  while (live_ > 0 && occupied_.next(eviction_hand_, eviction_hand_)) {
+    Bucket<State>& candidate = around_.buckets[eviction_hand_.value()];
+    const bool evicted = owns(candidate) && evict_from(candidate, hash);
+    if (!evicted) occupied_.forget(eviction_hand_);
+    eviction_hand_ =
+        BucketId((eviction_hand_.value() + 1) % static_cast<std::uint32_t>(around_.buckets.size()));
+    if (evicted) return true;
   }
   return false;
 }

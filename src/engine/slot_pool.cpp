@@ -24,20 +24,15 @@ std::size_t SlotPool::take(std::span<SlotId> out) {
     if (slot == kNoSlot) break;
     out[count++] = slot;
   }
-  taken_ += static_cast<std::uint32_t>(count);
+  taken_.fetch_add(static_cast<std::uint32_t>(count), std::memory_order_relaxed);
   return count;
 }
 
 void SlotPool::give_back(std::span<const SlotId> slots) {
   const std::lock_guard lock(mutex_);
-  CHECK(slots.size() <= taken_);
+  CHECK(slots.size() <= taken());
   for (const SlotId slot : slots) give_back_one(slot);
-  taken_ -= static_cast<std::uint32_t>(slots.size());
-}
-
-std::uint32_t SlotPool::taken() const {
-  const std::lock_guard lock(mutex_);
-  return taken_;
+  taken_.fetch_sub(static_cast<std::uint32_t>(slots.size()), std::memory_order_relaxed);
 }
 
 // Slots that were used before come first: their memory is resident already.

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -34,8 +35,9 @@ class SlotPool {
   // [any] The bytes of these slots belong to the pool from here on.
   void give_back(std::span<const SlotId> slots);
 
-  // [any] Slots that are neither fresh nor in the pool.
-  std::uint32_t taken() const;
+  // [any] Slots that are neither fresh nor in the pool. Relaxed: a number to decide by, which may be old by
+  // the time it is used; nothing else is read through it.
+  std::uint32_t taken() const { return taken_.load(std::memory_order_relaxed); }
 
  private:
   struct Trunk {
@@ -52,9 +54,9 @@ class SlotPool {
   const std::uint32_t slots_;
   const std::uint32_t trunk_capacity_;
 
-  mutable std::mutex mutex_;
-  std::uint32_t fresh_ = 0;  // slots from here on were never taken
-  std::uint32_t taken_ = 0;
+  std::mutex mutex_;
+  std::uint32_t fresh_ = 0;              // slots from here on were never taken
+  std::atomic<std::uint32_t> taken_{0};  // written under the lock
   std::uint32_t trunk_ = kNoSlot.value();
 };
 

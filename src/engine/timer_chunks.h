@@ -14,6 +14,7 @@
 
 #include "base/reserved_memory.h"
 #include "base/units.h"
+#include "evenkeel/ids.h"
 #include "evenkeel/result.h"
 
 namespace evenkeel::engine {
@@ -72,7 +73,7 @@ class TimerArena {
   // never finds the arena empty. A usage error for more than kTimersMax; a runtime error where the system
   // refuses.
   static Result<std::unique_ptr<TimerArena>> make(const Limits& limits);
-  static constexpr std::uint64_t kTimersMax = 33'000'000;
+  static constexpr std::uint64_t kTimersMax = kConnectionsMax;
 
   // Exactly so many chunks.
   static Result<std::unique_ptr<TimerArena>> make_of_chunks(std::uint32_t chunks, std::uint32_t caches);
