@@ -56,9 +56,11 @@ class HandoverEnd {
     bucket.released_version.store(version, std::memory_order_release);
   }
 
-  // The first dispatcher's mark counts; those of the others may even come when the bucket is here already.
+  // The first dispatcher's mark counts; those of the others may even come when the bucket is here already,
+  // and its next owner awaits it: so whether it is here is asked first, as `awaited` is the next owner's
+  // then.
   void acquire_mark(BucketId id, Ownership& bucket, std::uint32_t version) {
-    if (bucket.awaited || owns(bucket)) return;
+    if (owns(bucket) || bucket.awaited) return;
     bucket.awaited = true;
     awaited_.push_back({id, version});
   }
