@@ -172,6 +172,15 @@ TEST_F(SteerTest, WrongOptionsAreOneLineThatSaysWhatIsRight) {
   }
 }
 
+TEST_F(SteerTest, AnUnknownOptionTellsWhereTheOptionsAre) {
+  for (const char* const arguments : {"steer", "steer lo --bogus"}) {
+    const Ended ended = run(std::string(EVENKEEL_BINARY " ") + arguments);
+    EXPECT_EQ(ended.code, 2);
+    EXPECT_NE(ended.output.find("`evenkeel steer --help` lists the options"), std::string::npos)
+        << ended.output;
+  }
+}
+
 TEST_F(SteerTest, AnUnknownInterfaceIsNamed) {
   const Ended ended = run(hosts_->prefix(Host::kB) + EVENKEEL_BINARY " steer nothing0 --duration 1s");
   EXPECT_EQ(ended.code, 1);

@@ -39,7 +39,8 @@ bool names_a_command(const CLI::App& app, int argc, char** argv) {
 std::string describe_failure(const CLI::App& app, const CLI::Error& error) {
   std::string line = std::string("evenkeel: ") + error.what();
   const auto commands = app.get_subcommands();
-  const bool lacks_names = error.get_name() == "ExtrasError" || error.get_name() == "RequiredError";
+  const auto code = static_cast<CLI::ExitCodes>(error.get_exit_code());
+  const bool lacks_names = code == CLI::ExitCodes::ExtrasError || code == CLI::ExitCodes::RequiredError;
   if (lacks_names && !commands.empty())
     line += "; `evenkeel " + commands.front()->get_name() + " --help` lists the options";
   return line + "\n";
