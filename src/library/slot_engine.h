@@ -18,7 +18,7 @@
 
 namespace evenkeel::library {
 
-// 96, 128, 192 and 320 bytes for each connection, all in all.
+// And 72 bytes more for each connection: its key, and what the engine keeps of it.
 inline constexpr std::array<std::size_t, 4> kSlotBytes = {32, 64, 128, 256};
 static_assert(8 + kTimersMax * sizeof(std::int64_t) + kStateBytesMax <= kSlotBytes.back());
 
@@ -42,7 +42,7 @@ Result<std::unique_ptr<runtime::DrivenEngine>> make_slot_engine(const engine::En
                                                                 std::vector<Source*> sources,
                                                                 packet::Hasher hasher,
                                                                 const Handlers& handlers) {
-  static_assert(sizeof(engine::Connection<typename SlotHandler<kBytes>::State>) == 24 + kBytes);
+  static_assert(sizeof(engine::Connection<typename SlotHandler<kBytes>::State>) == 32 + kBytes);
   return runtime::DrivenEngineOf<SlotHandler<kBytes>>::make(
       options, std::move(sources), std::move(hasher), [&handlers](ProcessorId id) {
         return SlotHandler<kBytes>(handlers.calls, handlers.objects[id.value()], handlers.meters[id.value()]);
