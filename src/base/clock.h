@@ -21,6 +21,14 @@ concept TickClock = requires(const T& clock) {
   { clock.ticks_per_nanosecond() } -> std::same_as<double>;
 };
 
+// A clock that is not common to all processors: in virtual time processors are driven one after the other,
+// and the one that is driven may be behind another. has_reached(ticks): whether what happened elsewhere at
+// that time has happened yet, seen from here. Of a clock without it, all that can be seen has happened.
+template <typename T>
+concept ProcessorLocalClock = TickClock<T> && requires(const T& clock, std::uint64_t ticks) {
+  { clock.has_reached(ticks) } -> std::same_as<bool>;
+};
+
 inline std::int64_t monotonic_nanoseconds() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
              std::chrono::steady_clock::now().time_since_epoch())

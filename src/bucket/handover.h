@@ -69,12 +69,18 @@ class HandoverEnd {
   // `at_once` is a deliberate fault: not to wait for the old owner.
   template <typename OwnershipOf, typename Begin>
   std::size_t take_over(OwnershipOf&& ownership_of, Begin&& begin, bool at_once = false) {
+    return take_over_if(ownership_of, begin, at_once, [](BucketId) { return true; });
+  }
+  // The same, of those only of which may_begin(BucketId) says so; the others stay awaited.
+  template <typename OwnershipOf, typename Begin, typename MayBegin>
+  std::size_t take_over_if(OwnershipOf&& ownership_of, Begin&& begin, bool at_once, MayBegin&& may_begin) {
     if (awaited_.empty()) return 0;
     return std::erase_if(awaited_, [&](const Awaited& awaited) {
       Ownership& bucket = ownership_of(awaited.bucket);
       // Acquire: pairs with the release in let_go().
       if (bucket.released_version.load(std::memory_order_acquire) != awaited.version && !at_once)
         return false;
+      if (!may_begin(awaited.bucket)) return false;
       bucket.owner.store(worker_.value(), std::memory_order_relaxed);
       bucket.awaited = false;
       begin(awaited.bucket);

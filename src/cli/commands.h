@@ -24,6 +24,7 @@ int report_error(const Error& error);
 
 void add_run(CLI::App& app, int& exit_code);
 void add_plan(CLI::App& app, int& exit_code);
+void add_simulate(CLI::App& app, int& exit_code);
 void add_steer(CLI::App& app, int& exit_code);
 void add_explain(CLI::App& app, int& exit_code);
 

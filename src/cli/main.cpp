@@ -62,6 +62,7 @@ int main(int argc, char** argv) {
   int exit_code = evenkeel::cli::kExitDone;
   evenkeel::cli::add_run(app, exit_code);
   evenkeel::cli::add_plan(app, exit_code);
+  evenkeel::cli::add_simulate(app, exit_code);
   evenkeel::cli::add_steer(app, exit_code);
   evenkeel::cli::add_explain(app, exit_code);
   if (!evenkeel::cli::names_a_command(app, argc, argv)) return evenkeel::cli::kExitUsage;

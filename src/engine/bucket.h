@@ -42,6 +42,9 @@ struct alignas(base::kCacheLine) Bucket {
   alignas(base::kCacheLine) Packet* parked_first = nullptr;
   Packet* parked_last = nullptr;
 
+  // [old owner, then next owner] When it was let go; used only where clocks are processors' own.
+  std::uint64_t released_ticks = 0;
+
   void park(Packet* packet) {
     packet->next = nullptr;
     (parked_first == nullptr ? parked_first : parked_last->next) = packet;

@@ -240,12 +240,13 @@ void Worker<H, Clock>::release_mark(RingItem item) {
   if (!handover_.is_last_release(bucket.ownership) && !base::fault(base::Fault::kLetGoAtFirstMark)) return;
   keeper_.bucket_goes(bucket);
   if (queue_) queue_->detach(around_.queue.buckets[item.bucket().value()]);
+  if constexpr (base::ProcessorLocalClock<Clock>) bucket.released_ticks = clock_.ticks();
   handover_.let_go(bucket.ownership, item.version());
 }
 
 template <Handler H, base::TickClock Clock>
 std::size_t Worker<H, Clock>::take_over() {
-  return handover_.take_over(
+  return handover_.take_over_if(
       [this](BucketId id) -> bucket::Ownership& { return around_.buckets[id.value()].ownership; },
       [this](BucketId id) {
         Bucket<State>& bucket = around_.buckets[id.value()];
@@ -256,7 +257,14 @@ std::size_t Worker<H, Clock>::take_over() {
         keeper_.note_due(bucket);
         around_.meters.buckets_taken_over.increment();
       },
-      base::fault(base::Fault::kTakeOverAtOnce));
+      base::fault(base::Fault::kTakeOverAtOnce),
+      [this](BucketId id) {
+        if constexpr (base::ProcessorLocalClock<Clock>) {
+          return clock_.has_reached(around_.buckets[id.value()].released_ticks);
+        } else {
+          return true;
+        }
+      });
 }
 
 template <Handler H, base::TickClock Clock>
