@@ -32,6 +32,8 @@ class PacketBlock {
 
   // [source's thread]
   bool all_released() const { return released_.load(std::memory_order_acquire) == handed_; }
+  // [source's thread] Packets handed out and not released yet; both counts wrap around alike.
+  std::uint32_t outstanding() const { return handed_ - released_.load(std::memory_order_acquire); }
 
  private:
   std::uint32_t handed_ = 0;

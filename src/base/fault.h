@@ -11,19 +11,23 @@
 namespace evenkeel::base {
 
 // enumerator, name, the law that it breaks (docs: ARCHITECTURE.md, "Laws")
-#define EVENKEEL_FAULTS_LIST(X)                                                                     \
-  X(kTakeOverAtOnce, "take_over_at_once", "order: a new owner does not wait for the old one")       \
-  X(kServeBeforeParked, "serve_before_parked", "order: parked packets are served in reverse")       \
-  X(kLetGoAtFirstMark, "let_go_at_first_mark", "order: an old owner waits for one dispatcher only") \
-  X(kForgetParked, "forget_parked", "conservation: parked packets are lost at a handover")          \
-  X(kServeUnowned, "serve_unowned", "ownership: a worker serves a bucket that is on its way to it") \
-  X(kLoseTimers, "lose_timers", "timers: a new owner does not look for what is due in its bucket")  \
-  X(kKeepTimersDue, "keep_timers_due", "ownership: an old owner goes on serving a bucket's timers") \
-  X(kServePastQueue, "serve_past_queue", "order: packets are served while older ones are queued")   \
-  X(kServeParkedFirst, "serve_parked_first",                                                        \
-    "order: parked packets are served before the queue that a bucket brought")                      \
-  X(kForgetQueued, "forget_queued", "conservation: a bucket's queue stays behind at a handover")    \
-  X(kShedUncounted, "shed_uncounted", "conservation: packets that are shed are not counted")
+#define EVENKEEL_FAULTS_LIST(X)                                                                         \
+  X(kTakeOverAtOnce, "take_over_at_once", "order: a new owner does not wait for the old one")           \
+  X(kServeBeforeParked, "serve_before_parked", "order: parked packets are served in reverse")           \
+  X(kLetGoAtFirstMark, "let_go_at_first_mark", "ownership: an old owner waits for one dispatcher only") \
+  X(kForgetParked, "forget_parked", "conservation: parked packets are lost at a handover")              \
+  X(kServeUnowned, "serve_unowned", "ownership: a worker serves a bucket that is on its way to it")     \
+  X(kLoseTimers, "lose_timers", "timers: a new owner does not look for what is due in its bucket")      \
+  X(kKeepTimersDue, "keep_timers_due", "ownership: an old owner goes on serving a bucket's timers")     \
+  X(kServePastQueue, "serve_past_queue", "order: packets are served while older ones are queued")       \
+  X(kServeParkedFirst, "serve_parked_first",                                                            \
+    "order: parked packets are served before the queue that a bucket brought")                          \
+  X(kForgetQueued, "forget_queued", "conservation: a bucket's queue stays behind at a handover")        \
+  X(kShedUncounted, "shed_uncounted", "conservation: packets that are shed are not counted")            \
+  X(kExpireEarly, "expire_early", "sameness: a timer ends a connection that packets have prolonged")    \
+  X(kStarveNew, "starve_new", "isolation: who begins to wait is served when nobody else waits")         \
+  X(kIgnoreLimits, "ignore_limits", "boundedness: a queue takes in what exceeds its limits")            \
+  X(kAllocate, "allocate", "frugality: a dispatcher allocates memory for each burst")
 
 enum class Fault : std::uint8_t {
   kNone,
@@ -36,6 +40,12 @@ inline constexpr std::string_view kFaultNames[] = {"none",
 #define EVENKEEL_NAME(id, name, law) name,
                                                    EVENKEEL_FAULTS_LIST(EVENKEEL_NAME)
 #undef EVENKEEL_NAME
+};
+
+inline constexpr std::string_view kFaultLaws[] = {"none",
+#define EVENKEEL_LAW(id, name, law) law,
+                                                  EVENKEEL_FAULTS_LIST(EVENKEEL_LAW)
+#undef EVENKEEL_LAW
 };
 
 // Two namespaces, as both forms may meet in one program.

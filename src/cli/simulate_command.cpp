@@ -48,7 +48,7 @@ struct SimulateArguments {
 
 constexpr double kLoadDefault = 0.7;
 
-Result<std::int64_t> read_duration(const char* option, const std::string& text) {
+Result<std::int64_t> read_time(const char* option, const std::string& text) {
   const auto parsed = base::parse_duration(text);
   if (!parsed) return usage_error(fmt::format("{}: {}", option, parsed.error().message));
   if (*parsed == 0) return usage_error(fmt::format("{} must be longer than 0", option));
@@ -136,11 +136,11 @@ Result<void> read_traffic(const SimulateArguments& arguments, sim::Traffic& traf
 }
 
 Result<void> read_machine(const SimulateArguments& arguments, sim::MachineOptions& machine) {
-  auto interval = read_duration("--interval", arguments.interval);
+  auto interval = read_time("--interval", arguments.interval);
   if (!interval) return interval.error();
   machine.interval_ns = *interval;
   machine.move_cost_ns = static_cast<std::int64_t>(arguments.move_cost_ns);
-  auto quantum = read_duration("--quantum", arguments.quantum);
+  auto quantum = read_time("--quantum", arguments.quantum);
   if (!quantum) return quantum.error();
   machine.queueing.quantum_ns = *quantum;
   if (arguments.queueing != "fair" && arguments.queueing != "fifo")
@@ -158,7 +158,7 @@ Result<sim::SimulationOptions> to_options(const SimulateArguments& arguments) {
     return service.error();
   options.service = arguments.service;
   if (!arguments.duration.empty()) {
-    auto duration = read_duration("--duration", arguments.duration);
+    auto duration = read_time("--duration", arguments.duration);
     if (!duration) return duration.error();
     options.duration_ns = *duration;
   }
@@ -166,7 +166,7 @@ Result<sim::SimulationOptions> to_options(const SimulateArguments& arguments) {
   if (!packets) return packets.error();
   options.packets_max = static_cast<std::uint64_t>(*packets);
   if (!arguments.target_p99.empty()) {
-    auto target = read_duration("--target-p99", arguments.target_p99);
+    auto target = read_time("--target-p99", arguments.target_p99);
     if (!target) return target.error();
     options.target_p99_ns = *target;
   }

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/units.h"
 #include "engine/batch.h"
 #include "engine/bucket.h"
@@ -360,7 +361,7 @@ void ConnectionKeeper<H, Clock>::look_at(Bucket<State>& bucket, Connection<State
   meter::TimerMeters& meters = around_.meters.timers;
   meters.fired.increment();
   meters.late_ns.add(static_cast<std::uint64_t>(std::max<std::int64_t>(now_ns_ - deadline_ns, 0)));
-  if (now_ns_ >= connection.expires_ns) {
+  if (now_ns_ >= connection.expires_ns || base::fault(base::Fault::kExpireEarly)) {
     const CloseReason reason = connection.ended ? CloseReason::kEnded : CloseReason::kIdle;
     return close(bucket, connection, reason, connection.expires_ns);
   }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/fault.h"
 #include "packet/plain.h"
 
 namespace evenkeel::engine {
@@ -51,6 +52,7 @@ void Dispatcher::take_burst() {
   ReceiveStatus status = ReceiveStatus::kEnd;
   if (!stop_.load(std::memory_order_relaxed)) status = source_.receive(burst_, burst_size_);
   source_ended_ = status == ReceiveStatus::kEnd || status == ReceiveStatus::kError;
+  if (base::fault(base::Fault::kAllocate)) ::operator delete(::operator new(64));
   if (burst_size_ == 0) now_ns_ = std::max(now_ns_, source_.quiet_until_ns());
   meters_.received.add(burst_size_);
   // A full burst tells that there is more to come: what is told meanwhile need not be exact.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/fault.h"
 #include "base/units.h"
 
 namespace evenkeel::engine {
@@ -145,6 +146,7 @@ void FairQueue::place(BucketQueue& bucket) {
 }
 
 Packet* FairQueue::shed_beyond_limits(BucketQueue& bucket, QueuedConnection& connection, std::uint64_t now) {
+  if (base::fault(base::Fault::kIgnoreLimits)) return nullptr;
   const QueueLimits& limits = options_.limits;
   if (connection.packets > limits.connection_packets) return shed_from(bucket, connection, now);
   if (bucket.packets > limits.bucket_packets) return shed_from(bucket, *bucket.sizes.largest(), now);
@@ -171,7 +173,8 @@ void FairQueue::take(std::uint64_t now, QueueBatch& batch) {
   batch.dropped = nullptr;
   ++batches_;
   const auto lead_max = kNewLeadMax * static_cast<std::int64_t>(options_.quantum_ticks);
-  const bool new_too = old_buckets_.empty() || new_lead_ticks_ < lead_max;
+  const bool new_too =
+      old_buckets_.empty() || (new_lead_ticks_ < lead_max && !base::fault(base::Fault::kStarveNew));
   while (batch.packets_count < kBurst && batch.estimated_ticks < options_.quantum_ticks) {
     BucketQueue* bucket = nullptr;
     QueuedConnection* connection = next(bucket, new_too, batch.runs_count == 0);

@@ -56,10 +56,28 @@ ReceiveStatus SyntheticSource::receive(std::span<Packet*> out, std::size_t& coun
   return ReceiveStatus::kMore;
 }
 
+// The minimum of two uniform numbers: a few connections send more than the others.
+std::uint64_t SyntheticSource::choose_connection() {
+  if (options_.flood_each != 0 && flood_left_ == 0 && random_.below(options_.flood_each) == 0)
+    flood_left_ = 1 + random_.below(500);
+  if (flood_left_ != 0) {
+    --flood_left_;
+    return flood_next_++ % options_.connections;
+  }
+  return std::min(random_.below(options_.connections), random_.below(options_.connections));
+}
+
+// 0.8 ms on average, at times back.
+std::int64_t SyntheticSource::choose_step_ns() {
+  if (options_.jump_each != 0 && random_.below(options_.jump_each) == 0) {
+    constexpr std::int64_t kHour_ns = 3'600'000'000'000;
+    return static_cast<std::int64_t>(random_.below(4 * kHour_ns)) - kHour_ns;
+  }
+  return static_cast<std::int64_t>(random_.below(2'000'000)) - 200'000;
+}
+
 void SyntheticSource::make(Packet& packet, std::uint8_t* bytes) {
-  // The minimum of two uniform numbers: a few connections send more than the others.
-  const std::uint64_t connection =
-      std::min(random_.below(options_.connections), random_.below(options_.connections));
+  const std::uint64_t connection = choose_connection();
   std::copy(kTemplate.begin(), kTemplate.end(), bytes);
   bytes[kSourceAddress + 1] = static_cast<std::uint8_t>(1 + 2 * options_.source);
   bytes[kSourceAddress + 2] = static_cast<std::uint8_t>(connection >> 8);
@@ -68,8 +86,7 @@ void SyntheticSource::make(Packet& packet, std::uint8_t* bytes) {
     std::swap_ranges(bytes + kSourceAddress, bytes + kDestinationAddress, bytes + kDestinationAddress);
     std::swap_ranges(bytes + kPorts, bytes + kPorts + 2, bytes + kPorts + 2);
   }
-  time_ns_ +=
-      static_cast<std::int64_t>(random_.below(2'000'000)) - 200'000;  // 0.8 ms on average, at times back
+  time_ns_ += choose_step_ns();
   packet.time_ns = time_ns_;
   packet.data = bytes;
   packet.captured_length = kPacketBytes;
@@ -80,8 +97,10 @@ void SyntheticSource::make(Packet& packet, std::uint8_t* bytes) {
   statistics_.bytes += packet.wire_length;
 }
 
-bool SyntheticSource::all_released() const {
-  return std::all_of(blocks_.begin(), blocks_.end(), [](const auto& block) { return block->all_released(); });
+std::uint64_t SyntheticSource::lent() const {
+  std::uint64_t sum = 0;
+  for (const auto& block : blocks_) sum += block->outstanding();
+  return sum;
 }
 
 std::uint32_t SyntheticSource::connection_of(const Packet& packet) {

@@ -23,6 +23,11 @@ struct SyntheticOptions {
   std::uint32_t packets_per_block = 64;
   std::uint16_t source = 0;  // Packet::source
   bool waits = true;         // can_wait()
+  // Of so many packets one begins a flood: for some hundred packets, each is the first of a connection, as
+  // far as there are any left. 0: none.
+  std::uint32_t flood_each = 0;
+  // Of so many packets one comes hours later, or earlier, than the one before. 0: none.
+  std::uint32_t jump_each = 0;
 };
 
 class SyntheticSource : public Source {
@@ -37,7 +42,9 @@ class SyntheticSource : public Source {
   std::string name() const override { return "synthetic"; }
 
   // Every packet handed out has been released.
-  bool all_released() const;
+  bool all_released() const { return lent() == 0; }
+  // Packets handed out and not released.
+  std::uint64_t lent() const;
 
   // From the packet's own bytes.
   static std::uint32_t connection_of(const Packet& packet);
@@ -51,12 +58,16 @@ class SyntheticSource : public Source {
 
   Block* block_with_room();
   void make(Packet& packet, std::uint8_t* bytes);
+  std::uint64_t choose_connection();
+  std::int64_t choose_step_ns();
 
   const SyntheticOptions options_;
   base::Random random_;
   std::vector<std::unique_ptr<Block>> blocks_;
   Block* current_ = nullptr;
   SourceStatistics statistics_;
+  std::uint64_t flood_left_ = 0;  // packets
+  std::uint64_t flood_next_ = 0;  // connection
   std::int64_t time_ns_ = 1'700'000'000'000'000'000;
 };
 

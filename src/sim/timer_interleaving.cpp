@@ -233,10 +233,10 @@ void TimerInterleaving::on_fire(ProcessorId worker, const TimerExpiry& expiry) {
   Connection& connection = connections_[expiry.tag];
   const auto armed = connection.armed.find(expiry.timer);
   if (armed == connection.armed.end()) {
-    return violated(fmt::format("a timer of connection {} fired that did not run", expiry.tag));
+    return violated(fmt::format("timers: a timer of connection {} fired that did not run", expiry.tag));
   }
   if (static_cast<std::int64_t>(now_ns_) < armed->second) {
-    return violated(fmt::format("a timer of connection {} fired early", expiry.tag));
+    return violated(fmt::format("timers: a timer of connection {} fired early", expiry.tag));
   }
   connection.armed.erase(armed);
   if (random_.below(3) == 0) call_in_handler(worker);
@@ -270,7 +270,7 @@ void TimerInterleaving::come_to_rest() {
     for (auto& worker : workers_) worker->step();
   }
   if (at_rest() || !result_.violation.empty()) return;
-  violated(core_->board.settled() ? "a timer never fired, or a call was lost" : "a handover never ended");
+  violated(core_->board.settled() ? "timers: one never fired, or a call was lost" : "a handover never ended");
 }
 
 TimerInterleavingResult TimerInterleaving::run() {

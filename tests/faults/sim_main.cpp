@@ -7,8 +7,10 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "sim/interleaving.h"
+#include "sim/isolation.h"
 #include "sim/timer_interleaving.h"
 
 namespace {
@@ -19,6 +21,7 @@ using evenkeel::base::kFaultNames;
 struct Arguments {
   std::uint64_t seeds = 1000;
   std::uint64_t first_seed = 1;
+  std::int64_t seconds = 0;
   std::string fault = "none";
 };
 
@@ -32,7 +35,7 @@ bool choose_fault(const std::string& name) {
 }
 
 struct Totals {
-  std::uint64_t steps = 0, packets = 0, timers = 0, moves = 0;
+  std::uint64_t seeds = 0, steps = 0, packets = 0, timers = 0, moves = 0, shed = 0, rounds = 0, removed = 0;
 };
 
 // Says which law broke and how to see it again. Returns whether the laws held.
@@ -48,20 +51,40 @@ bool held(const Result& result, std::uint64_t seed, const Arguments& arguments, 
   return false;
 }
 
-// Each seed once for the engine, and once for the timer service.
+// Each seed once for the engine, once for isolation under overload, and once for the timer service.
+bool run_seed(std::uint64_t seed, const Arguments& arguments, Totals& totals) {
+  ++totals.seeds;
+  const auto engine = evenkeel::sim::run_interleaving(seed);
+  if (!held(engine, seed, arguments, totals)) return false;
+  totals.packets += engine.packets;
+  totals.shed += engine.shed;
+  totals.rounds += engine.rounds;
+  totals.removed += engine.removed;
+  const auto isolation = evenkeel::sim::run_isolation(seed);
+  if (!held(isolation, seed, arguments, totals)) return false;
+  totals.packets += isolation.light_packets;
+  totals.shed += isolation.shed;
+  const auto timers = evenkeel::sim::run_timer_interleaving(seed);
+  if (!held(timers, seed, arguments, totals)) return false;
+  totals.timers += timers.fired;
+  return true;
+}
+
 int run(const Arguments& arguments) {
   Totals totals;
-  for (std::uint64_t seed = arguments.first_seed; seed < arguments.first_seed + arguments.seeds; ++seed) {
-    const auto engine = evenkeel::sim::run_interleaving(seed);
-    if (!held(engine, seed, arguments, totals)) return 1;
-    totals.packets += engine.packets;
-    const auto timers = evenkeel::sim::run_timer_interleaving(seed);
-    if (!held(timers, seed, arguments, totals)) return 1;
-    totals.timers += timers.fired;
+  const std::int64_t until_ns = evenkeel::base::monotonic_nanoseconds() + arguments.seconds * 1'000'000'000;
+  for (std::uint64_t seed = arguments.first_seed;
+       arguments.seconds != 0 ? evenkeel::base::monotonic_nanoseconds() < until_ns
+                              : totals.seeds < arguments.seeds;
+       ++seed) {
+    if (!run_seed(seed, arguments, totals)) return 1;
   }
   fmt::print(
-      "{} seeds, {} steps, {} packets, {} timers of the timer service, {} moves of buckets: every law held\n",
-      arguments.seeds, totals.steps, totals.packets, totals.timers, totals.moves);
+      "{} seeds, {} steps, {} packets, {} shed, {} timers of the timer service, {} moves of buckets, {} "
+      "rounds of "
+      "the control loop, {} workers removed: every law held\n",
+      totals.seeds, totals.steps, totals.packets, totals.shed, totals.timers, totals.moves, totals.rounds,
+      totals.removed);
   return 0;
 }
 
@@ -74,6 +97,7 @@ int main(int argc, char** argv) {
       "step",
       "./dev sim"};
   app.add_option("--seeds", arguments.seeds, "how many seeds")->capture_default_str();
+  app.add_option("--seconds", arguments.seconds, "instead: as many as are done in so many seconds");
   app.add_option("--first-seed", arguments.first_seed, "the first of them")->capture_default_str();
   app.add_option(
          "--fault", arguments.fault,
