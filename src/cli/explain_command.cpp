@@ -171,7 +171,8 @@ void print_json(const std::string& subject, const control::TrafficFacts& traffic
                     {"remedy", finding.remedy}});
   }
   fmt::print("{}\n",
-             nlohmann::json{{"subject", subject}, {"packets", traffic.packets}, {"findings", list}}.dump(1));
+             nlohmann::json{{"subject", subject}, {"packets", traffic.packets}, {"findings", list}}.dump(
+                 1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
 Result<void> explain(const ExplainArguments& arguments) {

@@ -19,6 +19,10 @@ void catch_signals() {
   action.sa_flags = static_cast<int>(SA_RESETHAND);  // the handler is gone by the second signal
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  // A terminal that goes away; who started the command with nohup wants that ignored.
+  struct sigaction present {};
+  sigaction(SIGHUP, nullptr, &present);
+  if (present.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, nullptr);
 }
 
 const std::atomic<bool>& interrupted() { return signalled; }

@@ -1,4 +1,4 @@
-// SIGINT and SIGTERM as a flag that commands look at: the first signal ends a command in good order, a second
+// SIGINT, SIGTERM and SIGHUP as a flag that commands look at: the first signal ends a command in good order, a second
 // one ends the process.
 //
 // Thread: [any].

@@ -3,11 +3,17 @@
 
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <memory>
 #include <numeric>
+#include <string>
 #include <thread>
 
 #include "actuator/network_interface.h"
@@ -16,6 +22,7 @@
 #include "actuator/observer.h"
 #include "actuator/xdp_cpumap/xdp_cpumap.h"
 #include "actuator/xdp_owner.h"
+#include "base/file_descriptor.h"
 #include "cli/commands.h"
 #include "cli/signals.h"
 #include "cli/steer_options.h"
@@ -328,8 +335,31 @@ int steer_restore(const SteerOptions& options) {
   return kExitDone;
 }
 
+namespace {
+
+// One process at a time for each interface, from before anything is looked at: by a name that the network
+// namespace knows, and that goes with the process however it ends.
+Result<base::FileDescriptor> claim(const std::string& interface) {
+  base::FileDescriptor socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!socket.valid()) return runtime_error(fmt::format("cannot make a socket: {}", std::strerror(errno)));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string name = "evenkeel-steer-" + interface;
+  std::copy_n(name.begin(), std::min(name.size(), sizeof address.sun_path - 1), address.sun_path + 1);
+  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return socket;
+  if (errno != EADDRINUSE)
+    return runtime_error(fmt::format("cannot claim {}: {}", interface, std::strerror(errno)));
+  const auto state = control::SteerStateStore().load(interface);
+  const std::string by = state && *state ? fmt::format("process {}", (*state)->process) : "another process";
+  return runtime_error(fmt::format("{} is already steered by {}: end that first", interface, by));
+}
+
+}  // namespace
+
 int steer(const SteerOptions& options) {
   catch_signals();
+  const auto claimed = claim(options.interface);
+  if (!claimed) return report_error(claimed.error());
   if (auto cleared = clear_leftovers(options.interface); !cleared) return report_error(cleared.error());
   const auto ground = survey_ground(options);
   if (!ground) return report_error(ground.error());

@@ -313,18 +313,21 @@ template <Handler H, base::TickClock Clock>
 class Worker<H, Clock>::Delivery {
  public:
   Delivery(Worker& worker, const Burst<State>& burst) : worker_(worker), burst_(burst) {}
+  // All packets of the burst have been served. They are given back only now: what is done with them between
+  // two calls of serve() still reads them, and the source writes to a block as soon as it has all of it back.
   ~Delivery() {
+    BlockReleaser releaser;
+    for (const Packet* packet : burst_.served()) releaser.release(*packet);
     worker_.around_.meters.bytes.add(bytes_);
     worker_.around_.meters.processed.add(processed_);
   }
 
   // Returns the bytes of the packets [first, last), on the wire.
   std::uint64_t serve(std::size_t first, std::size_t last) {
-    // Of its own: else each packet's bytes and its block go through memory.
+    // Of its own: else each packet's bytes go through memory.
     const Burst<State>& burst = burst_;
     auto& keeper = worker_.keeper_;
     meter::BucketMeters* const bucket_meters = worker_.around_.bucket_meters.data();
-    BlockReleaser releaser;
     std::uint64_t bytes = 0, dropped_bytes = 0, dropped = 0;
     for (std::size_t i = first; i < last; ++i) {
       const Packet& packet = *burst.packets[i];
@@ -334,7 +337,6 @@ class Worker<H, Clock>::Delivery {
         ++dropped;
       }
       bucket_meters[packet.bucket].packets.increment();
-      releaser.release(packet);
     }
     bytes_ += bytes - dropped_bytes;
     processed_ += last - first - dropped;
