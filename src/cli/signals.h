@@ -1,5 +1,5 @@
-// SIGINT, SIGTERM and SIGHUP as a flag that commands look at: the first signal ends a command in good order, a second
-// one ends the process.
+// SIGINT, SIGTERM and SIGHUP as a flag that commands look at: the first signal ends a command in good order,
+// a second one ends the process.
 //
 // Thread: [any].
 #pragma once
