@@ -5,6 +5,7 @@
 #include <string>
 
 #include "sim/simulate/simulation.h"
+#include "tests/simulations.h"
 
 namespace evenkeel::sim {
 namespace {
@@ -29,19 +30,6 @@ SimulationOptions poisson(const std::string& service, double load, std::uint64_t
   options.duration_ns = 1'000 * base::kNanosecondsPerSecond;
   options.machine.interval_ns = base::kNanosecondsPerSecond;
   return options;
-}
-
-Simulation simulate(const SimulationOptions& options) {
-  auto simulation = run_simulation(options, {});
-  EXPECT_TRUE(simulation.ok()) << (simulation.ok() ? "" : simulation.error().message);
-  return simulation.ok() ? *simulation : Simulation{};
-}
-
-const Outcome& outcome_of(const Simulation& simulation, const std::string& policy) {
-  for (const Case& one : simulation.cases)
-    if (one.outcome.policy == policy) return one.outcome;
-  ADD_FAILURE() << "no " << policy;
-  return simulation.cases.front().outcome;
 }
 
 void expect_within_a_percent(double measured, double exact) { EXPECT_NEAR(measured / exact, 1, 0.01); }

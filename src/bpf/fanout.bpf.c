@@ -3,20 +3,9 @@
 #include <linux/bpf.h>
 
 #define EVENKEEL_CONTEXT struct __sk_buff
-#include "bpf/hash.bpf.h"
+#include "bpf/live.bpf.h"
 
 char kernel_license[] SEC("license") = "GPL";
-
-SEC(".rodata.configuration") const volatile struct evenkeel_live_configuration configuration = {};
-
-// Written by the process while packets pass.
-struct {
-  __uint(type, BPF_MAP_TYPE_ARRAY);
-  __uint(map_flags, BPF_F_MMAPABLE);
-  __uint(max_entries, 1);
-  __type(key, __u32);
-  __type(value, struct evenkeel_bucket_worker);
-} bucket_workers SEC(".maps");
 
 // A group's program sees what came in from behind its link header, a VLAN tag already taken off, and what
 // goes out with its link header (net/packet/af_packet.c).

@@ -5,20 +5,9 @@
 
 #define EVENKEEL_CONTEXT struct xdp_md
 #define EVENKEEL_CONTEXT_IS_XDP
-#include "bpf/hash.bpf.h"
+#include "bpf/live.bpf.h"
 
 char kernel_license[] SEC("license") = "GPL";
-
-SEC(".rodata.configuration") const volatile struct evenkeel_live_configuration configuration = {};
-
-// Written by the process while packets pass.
-struct {
-  __uint(type, BPF_MAP_TYPE_ARRAY);
-  __uint(map_flags, BPF_F_MMAPABLE);
-  __uint(max_entries, 1);
-  __type(key, __u32);
-  __type(value, struct evenkeel_bucket_worker);
-} bucket_workers SEC(".maps");
 
 // Queue by queue, a socket for each worker.
 struct {

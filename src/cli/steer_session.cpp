@@ -260,16 +260,18 @@ void Session::report_end(bool undone) {
   output_.end(end);
 }
 
+Error already_steered(const std::string& interface, const std::optional<control::SteerState>& state) {
+  const std::string by = state ? fmt::format("process {}", state->process) : "another process";
+  return runtime_error(fmt::format("{} is already steered by {}: end that first", interface, by));
+}
+
 // What a killed predecessor left is undone first: "as it was found" means before that one.
 Result<void> clear_leftovers(const std::string& interface) {
   const control::SteerStateStore store;
   auto state = store.load(interface);
   if (!state) return state.error();
   if (!*state) return {};
-  if (control::is_alive(**state)) {
-    return runtime_error(
-        fmt::format("{} is already steered by process {}: end that first", interface, (*state)->process));
-  }
+  if (control::is_alive(**state)) return already_steered(interface, *state);
   if (auto undone = undo(**state); !undone) return undone;
   return store.remove(interface);
 }
@@ -350,8 +352,7 @@ Result<base::FileDescriptor> claim(const std::string& interface) {
   if (errno != EADDRINUSE)
     return runtime_error(fmt::format("cannot claim {}: {}", interface, std::strerror(errno)));
   const auto state = control::SteerStateStore().load(interface);
-  const std::string by = state && *state ? fmt::format("process {}", (*state)->process) : "another process";
-  return runtime_error(fmt::format("{} is already steered by {}: end that first", interface, by));
+  return already_steered(interface, state ? *state : std::nullopt);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <iterator>
 #include <string_view>
 
+#include "observe/page_text.h"
 #include "observe/picture.h"
 #include "observe/text.h"
 
@@ -42,18 +43,6 @@ constexpr std::string_view kPageStyle =
     "summary{cursor:pointer;color:var(--soft)}footer{margin-top:40px;color:var(--soft);font-size:13px}"
     "@media print{.tile,svg,table{break-inside:avoid}}";
 
-class Page {
- public:
-  template <typename... Arguments>
-  void add(fmt::format_string<Arguments...> format, Arguments&&... arguments) {
-    fmt::format_to(std::back_inserter(text_), format, std::forward<Arguments>(arguments)...);
-  }
-  std::string take() { return std::move(text_); }
-
- private:
-  std::string text_;
-};
-
 std::string title(const RunReport& report) {
   std::string names;
   for (const InputReport& input : report.inputs) names += (names.empty() ? "" : ", ") + input.name;
@@ -67,7 +56,7 @@ std::string workers_text(const RunReport& report) {
 // "12.3 % more than" a fair share, for the sentence at the top.
 std::string excess_text(double max_over_mean) { return percent_text(std::max(0.0, max_over_mean - 1)); }
 
-void add_lead(const RunReport& report, Page& page) {
+void add_lead(const RunReport& report, PageText& page) {
   if (report.workers.size() < 2) {
     page.add("<p class=\"lead\">One worker did all the work: there was nothing to balance.</p>\n");
     return;
@@ -85,14 +74,14 @@ std::string short_count_text(std::uint64_t count) {
   return count < 10'000'000 ? count_text(count) : rate_text(static_cast<double>(count), "");
 }
 
-void add_tile(Page& page, std::string_view css_class, std::string_view name, std::string_view figure,
+void add_tile(PageText& page, std::string_view css_class, std::string_view name, std::string_view figure,
               std::string_view note) {
   page.add(
       "<div class=\"tile {}\"><span class=\"name\">{}</span><b>{}</b><span class=\"note\">{}</span></div>\n",
       css_class, name, figure, note);
 }
 
-void add_tiles(const RunReport& report, Page& page) {
+void add_tiles(const RunReport& report, PageText& page) {
   const std::uint64_t violations = report.order_violations + report.ownership_violations;
   page.add("<div class=\"tiles\">\n");
   add_tile(page, "", "packets", short_count_text(report.packets.received),
@@ -114,14 +103,14 @@ void add_tiles(const RunReport& report, Page& page) {
   page.add("</div>\n");
 }
 
-void add_problems(const RunReport& report, Page& page) {
+void add_problems(const RunReport& report, PageText& page) {
   if (report.interrupted) page.add("<p class=\"bad\">Interrupted: this is what came until then.</p>\n");
   for (const InputReport& input : report.inputs) {
     if (!input.error.empty()) page.add("<p class=\"bad\">{}</p>\n", escaped(input.error));
   }
 }
 
-void add_line_key(const RunReport& report, Page& page) {
+void add_line_key(const RunReport& report, PageText& page) {
   page.add("<ul class=\"key\">");
   for (std::size_t worker = 0; worker < report.workers.size(); ++worker) {
     page.add(
@@ -133,14 +122,14 @@ void add_line_key(const RunReport& report, Page& page) {
   page.add("</ul>\n");
 }
 
-void add_colour_key(Page& page, std::string_view css_class, std::string_view text) {
+void add_colour_key(PageText& page, std::string_view css_class, std::string_view text) {
   page.add(
       "<li><svg viewBox=\"0 0 14 12\" aria-hidden=\"true\"><rect class=\"{}\" width=\"14\" "
       "height=\"12\"/></svg>{}</li>",
       css_class, text);
 }
 
-void add_heat_key(Page& page) {
+void add_heat_key(PageText& page) {
   page.add("<ul class=\"key\">");
   add_colour_key(page, "below8", "nothing to do");
   add_colour_key(page, "below4", "half the mean");
@@ -150,7 +139,7 @@ void add_heat_key(Page& page) {
   page.add("</ul>\n");
 }
 
-void add_load(const RunReport& report, Page& page) {
+void add_load(const RunReport& report, PageText& page) {
   const bool lines = report.workers.size() <= kLinesMax;
   page.add(
       "<h2>Load of each worker over time</h2>\n<p class=\"soft\">{}</p>\n<div class=\"pair\">\n{}{}</div>\n",
@@ -162,7 +151,7 @@ void add_load(const RunReport& report, Page& page) {
   lines ? add_line_key(report, page) : add_heat_key(page);
 }
 
-void add_imbalance(const RunReport& report, Page& page) {
+void add_imbalance(const RunReport& report, PageText& page) {
   page.add(
       "<h2>Imbalance over time</h2>\n<p class=\"soft\">Load of the busiest worker over the mean of all: 1 is "
       "level. Below, "
@@ -170,7 +159,7 @@ void add_imbalance(const RunReport& report, Page& page) {
       imbalance_picture(report));
 }
 
-void add_buckets(const RunReport& report, Page& page) {
+void add_buckets(const RunReport& report, PageText& page) {
   if (report.balance.bucket_loads.empty()) return;
   page.add(
       "<h2>Buckets by owner</h2>\n<p class=\"soft\">A bar for each worker, made of its buckets ({} in all): "
@@ -185,18 +174,18 @@ void add_buckets(const RunReport& report, Page& page) {
   page.add("</ul>\n");
 }
 
-void add_row(Page& page, std::string_view name, std::uint64_t count) {
+void add_row(PageText& page, std::string_view name, std::uint64_t count) {
   page.add("<tr><td>{}</td><td>{}</td></tr>\n", escaped(name), count_text(count));
 }
 
-void add_reasons(Page& page, std::string_view fate, const std::vector<ReasonCount>& counts) {
+void add_reasons(PageText& page, std::string_view fate, const std::vector<ReasonCount>& counts) {
   add_row(page, fate, total(counts));
   for (const ReasonCount& count : counts) {
     if (count.packets > 0) add_row(page, fmt::format("– {}", count.reason), count.packets);
   }
 }
 
-void add_counts(const RunReport& report, Page& page) {
+void add_counts(const RunReport& report, PageText& page) {
   page.add("<h2>Where every packet and connection went</h2>\n<div class=\"columns\">\n<table>\n");
   add_row(page, "packets received", report.packets.received);
   add_row(page, "processed", report.packets.processed);
@@ -215,7 +204,7 @@ void add_counts(const RunReport& report, Page& page) {
   page.add("</table>\n</div>\n");
 }
 
-void add_workers(const RunReport& report, Page& page) {
+void add_workers(const RunReport& report, PageText& page) {
   page.add(
       "<details{}><summary>Table of workers</summary>\n<div "
       "class=\"scroll\"><table>\n<tr><th>worker</th><th>CPU</th>"
@@ -231,7 +220,7 @@ void add_workers(const RunReport& report, Page& page) {
   page.add("</table></div></details>\n");
 }
 
-void add_queueing(const RunReport& report, Page& page) {
+void add_queueing(const RunReport& report, PageText& page) {
   const QueueingReport& queueing = report.queueing;
   if (queueing.packets == 0) return;
   page.add(
@@ -247,7 +236,7 @@ void add_queueing(const RunReport& report, Page& page) {
   page.add("</table>\n");
 }
 
-void add_elephants(const RunReport& report, Page& page) {
+void add_elephants(const RunReport& report, PageText& page) {
   if (report.elephants.empty()) return;
   page.add(
       "<h2>Heaviest connections</h2>\n<p class=\"soft\">More than half of a worker, or a gigabyte within ten "
@@ -262,7 +251,7 @@ void add_elephants(const RunReport& report, Page& page) {
   page.add("</table></div>\n");
 }
 
-void add_footer(const RunReport& report, Page& page) {
+void add_footer(const RunReport& report, PageText& page) {
   const RunReport::Options& options = report.options;
   page.add(
       "<footer>evenkeel {}{}. Static hashing is computed from the same run: the measured cost of each "
@@ -277,7 +266,7 @@ void add_footer(const RunReport& report, Page& page) {
 std::string report_page(const RunReport& report) {
   const RunReport::Options& options = report.options;
   const std::string name = escaped(title(report));
-  Page page;
+  PageText page;
   page.add(
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"

@@ -15,22 +15,10 @@
 #include "sim/simulate/workload.h"
 #include "sim/simulate/yardstick.h"
 #include "sim/simulate/zipf.h"
+#include "tests/simulations.h"
 
 namespace evenkeel::sim {
 namespace {
-
-Simulation simulate(const SimulationOptions& options) {
-  auto simulation = run_simulation(options, {});
-  EXPECT_TRUE(simulation.ok()) << (simulation.ok() ? "" : simulation.error().message);
-  return simulation.ok() ? *simulation : Simulation{};
-}
-
-const Outcome& outcome_of(const Simulation& simulation, const std::string& policy) {
-  for (const Case& one : simulation.cases)
-    if (one.outcome.policy == policy) return one.outcome;
-  ADD_FAILURE() << "no " << policy;
-  return simulation.cases.front().outcome;
-}
 
 SimulationOptions campus(std::uint32_t processors) {
   SimulationOptions options;

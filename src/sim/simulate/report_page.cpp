@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "observe/axes.h"
+#include "observe/page_text.h"
 #include "observe/picture.h"
 #include "observe/svg.h"
 #include "observe/text.h"
@@ -22,6 +23,7 @@ using observe::Anchor;
 using observe::Area;
 using observe::count_text;
 using observe::escaped;
+using observe::PageText;
 using observe::percent_text;
 using observe::Point;
 using observe::Scale;
@@ -229,20 +231,8 @@ std::string plot_excess(std::string_view id, const Simulation& simulation, std::
   return svg.take();
 }
 
-class Page {
- public:
-  template <typename... Arguments>
-  void add(fmt::format_string<Arguments...> format, Arguments&&... arguments) {
-    fmt::format_to(std::back_inserter(text_), format, std::forward<Arguments>(arguments)...);
-  }
-  std::string take() { return std::move(text_); }
-
- private:
-  std::string text_;
-};
-
 // The answer in one sentence for each machine: the policy against static hashing.
-void add_lead(const Simulation& simulation, Page& page) {
+void add_lead(const Simulation& simulation, PageText& page) {
   const auto of = [&](std::uint32_t processors, std::string_view policy) -> const Outcome* {
     for (const Case& one : simulation.cases)
       if (one.outcome.processors == processors && one.outcome.policy == policy) return &one.outcome;
@@ -270,7 +260,7 @@ void add_lead(const Simulation& simulation, Page& page) {
   page.add("</p>\n");
 }
 
-void add_rows(const Simulation& simulation, const ReportOptions& report, Page& page) {
+void add_rows(const Simulation& simulation, const ReportOptions& report, PageText& page) {
   page.add(
       "<div class=\"scroll\"><table><tr><th>policy</th><th>p50</th><th>p99</th><th>p99.9</th><th>loss</th>"
       "<th>max/mean</th><th>best possible</th><th>excess</th><th>moves/s</th><th>load "
@@ -300,7 +290,7 @@ void add_rows(const Simulation& simulation, const ReportOptions& report, Page& p
   page.add("</table></div>\n");
 }
 
-void add_cases(const Simulation& simulation, const ReportOptions& report, Page& page) {
+void add_cases(const Simulation& simulation, const ReportOptions& report, PageText& page) {
   add_lead(simulation, page);
   page.add(
       "<h2>Latency of 99 % of packets</h2>\n<p class=\"soft\">From arrival to the end of service. Dashed: "
@@ -329,7 +319,7 @@ void add_cases(const Simulation& simulation, const ReportOptions& report, Page& 
   add_rows(simulation, report, page);
 }
 
-void add_needed(const Simulation& simulation, Page& page) {
+void add_needed(const Simulation& simulation, PageText& page) {
   page.add(
       "<h2>Processors needed for a p99 of {}</h2>\n<table><tr><th>policy</th><th>processors</th><th>p99</th>"
       "<th>loss</th><th>load</th></tr>\n",
@@ -351,7 +341,7 @@ void add_needed(const Simulation& simulation, Page& page) {
 
 std::string simulation_page(const Simulation& simulation, const ReportOptions& report) {
   const std::string name = "Simulation of " + escaped(traffic_name(simulation.options.traffic));
-  Page page;
+  PageText page;
   page.add(
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
