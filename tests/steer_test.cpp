@@ -1,6 +1,9 @@
 // `evenkeel steer` as an operator runs it, on an interface between two hosts on this machine.
 #include <arpa/inet.h>
+#include <bpf/libbpf.h>
 #include <gtest/gtest.h>
+#include <linux/if_link.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -15,6 +18,9 @@
 #include <thread>
 #include <vector>
 
+#include "bpf/constants.h"
+#include "bpf/images.h"
+#include "bpf/object.h"
 #include "tests/running.h"
 #include "tests/two_hosts.h"
 
@@ -28,10 +34,6 @@ class SteerTest : public testing::Test {
  protected:
   void SetUp() override {
     if (const std::string why = TwoHosts::why_not(); !why.empty()) GTEST_SKIP() << why;
-    if (run(EVENKEEL_BINARY " steer lo --restore").output.find("this build leaves out") !=
-        std::string::npos) {
-      GTEST_SKIP() << "built without kernel programs";
-    }
     hosts_ = std::make_unique<TwoHosts>();
   }
 
@@ -42,6 +44,29 @@ class SteerTest : public testing::Test {
   bool is_changed() const {
     return run("ip -n " + hosts_->network(Host::kB) + " link show " + hosts_->interface(Host::kB))
                .output.find("xdp") != std::string::npos;
+  }
+  // Identity of the XDP program on the interface; 0: none.
+  int attached_program() const {
+    const Ended shown = run("ip -n " + hosts_->network(Host::kB) + " link show " +
+                            hosts_->interface(Host::kB) + " 2>/dev/null");
+    const std::size_t at = shown.output.find("prog/xdp id ");
+    return at == std::string::npos ? 0 : std::atoi(shown.output.c_str() + at + 12);
+  }
+  // Puts some program on the interface, as another tool would, and leaves it there.
+  int attach_a_program() const {
+    hosts_
+        ->thread_on(Host::kB,
+                    [&] {
+                      bpf::Object object = bpf::Object::open(bpf::steer_image());
+                      object.set_configuration(evenkeel_steer_configuration{});
+                      ASSERT_TRUE(object.load().ok());
+                      const auto index = if_nametoindex(hosts_->interface(Host::kB).c_str());
+                      ASSERT_EQ(bpf_xdp_attach(static_cast<int>(index), object.program("evenkeel_steer"),
+                                               XDP_FLAGS_SKB_MODE, nullptr),
+                                0);
+                    })
+        .join();
+    return attached_program();
   }
   // The number of the process that steers, by its state file.
   static int process_of(const std::string& state_path) {
@@ -133,6 +158,59 @@ TEST_F(SteerTest, AKilledProcessLeavesNothingThatRestoreDoesNotUndo) {
   EXPECT_NE(restored.output.find("restored"), std::string::npos);
   EXPECT_FALSE(is_changed());
   EXPECT_EQ(state_path(), "");
+}
+
+// Killed between any two of its steps, the program that was there before is there again after --restore.
+TEST_F(SteerTest, AProgramThatWasThereBeforeSurvivesAKillAtAnyStep) {
+  const std::string on_b = hosts_->prefix(Host::kB);
+  if (run("sh -c 'command -v strace'").code != 0) GTEST_SKIP() << "needs strace";
+  if (run("mountpoint -q /sys/fs/bpf").code != 0) GTEST_SKIP() << "needs bpffs at /sys/fs/bpf";
+  const int before = attach_a_program();
+  ASSERT_NE(before, 0);
+  const std::string command = EVENKEEL_BINARY " steer " + hosts_->interface(Host::kB) + " ";
+  int was_killed = 0;
+  // Writing the state, attaching and detaching, removing what was left.
+  std::vector<std::pair<std::string, int>> steps = {{"fsync", 1}, {"rename", 1}, {"unlink", 1}};
+  for (int message = 1; message <= 12; ++message) steps.emplace_back("sendto", message);
+  for (const auto& [call, occurrence] : steps) {
+    const std::string kill_there = "strace -f -qq -o /dev/null -e trace=" + call + " -e inject=" + call +
+                                   ":signal=KILL:when=" + std::to_string(occurrence) + " ";
+    const Ended ended = run(on_b + kill_there + command + "--take-over --interval 50ms --duration 200ms");
+    was_killed += ended.code == 128 + SIGKILL;
+    const Ended restored = run(on_b + command + "--restore");
+    EXPECT_EQ(restored.code, 0) << call << occurrence << restored.output;
+    EXPECT_EQ(attached_program(), before) << "killed at " << call << occurrence << ended.output;
+  }
+  EXPECT_GT(was_killed, 5) << "of " << steps.size();
+  run("sh -c 'rm -f /sys/fs/bpf/evenkeel-" + hosts_->interface(Host::kB) + "-*'");
+}
+
+TEST_F(SteerTest, OfTwoThatStartAtOnceOneIsRefusedAndNothingIsLeft) {
+  std::vector<std::unique_ptr<Running>> both;
+  for (int i = 0; i < 2; ++i)
+    both.push_back(std::make_unique<Running>(steer("--interval 100ms --duration 1s")));
+  const int codes[] = {both[0]->wait().code, both[1]->wait().code};
+  EXPECT_EQ(codes[0] + codes[1], 1) << "one runs, one is refused";
+  EXPECT_FALSE(is_changed());
+  EXPECT_EQ(state_path(), "");
+}
+
+TEST_F(SteerTest, OutputThatCannotBeWrittenIsToldAndEverythingIsPutBack) {
+  const std::string full = hosts_->prefix(Host::kB) + "sh -c '" EVENKEEL_BINARY " %s >/dev/full'";
+  for (const std::string& command :
+       {"steer " + hosts_->interface(Host::kB) + " --duration 1s --interval 10ms",
+        "explain " + hosts_->interface(Host::kB) + " --duration 50ms"}) {
+    std::string line = full;
+    const Ended ended = run(line.replace(line.find("%s"), 2, command));
+    EXPECT_EQ(ended.code, 1) << ended.output;
+    EXPECT_NE(ended.output.find("standard output"), std::string::npos) << ended.output;
+    EXPECT_FALSE(is_changed());
+  }
+}
+
+TEST_F(SteerTest, RestoreIsOnlyForInterfaces) {
+  EXPECT_EQ(run(EVENKEEL_BINARY " steer ../lo --restore").code, 2);
+  EXPECT_EQ(run(EVENKEEL_BINARY " steer nothing0 --restore").code, 1);
 }
 
 TEST_F(SteerTest, ASecondOneIsRefusedAndTheFirstOneGoesOn) {

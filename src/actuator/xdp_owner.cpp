@@ -16,9 +16,21 @@ namespace {
 
 std::uint32_t flags_of(bool generic) { return generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE; }
 
+std::uint32_t attached_program(int interface_index, bool generic) {
+  std::uint32_t identity = 0;
+  return bpf_xdp_query_id(interface_index, static_cast<int>(flags_of(generic)), &identity) == 0 ? identity
+                                                                                                : 0;
+}
+
+std::uint32_t identity_of(int program) {
+  bpf_prog_info info{};
+  std::uint32_t size = sizeof info;
+  return bpf_obj_get_info_by_fd(program, &info, &size) == 0 ? info.id : 0;
+}
+
 }  // namespace
 
-Result<std::string> set_xdp_program_aside(const NetworkInterface& interface) {
+Result<std::string> keep_xdp_program(const NetworkInterface& interface) {
   const base::FileDescriptor program(
       bpf_prog_get_fd_by_id(static_cast<std::uint32_t>(interface.xdp_program)));
   if (!program.valid()) {
@@ -26,16 +38,17 @@ Result<std::string> set_xdp_program_aside(const NetworkInterface& interface) {
         fmt::format("cannot get hold of XDP program {}: {}", interface.xdp_program, std::strerror(errno)));
   }
   const std::string pin = fmt::format("/sys/fs/bpf/evenkeel-{}-{}", interface.name, interface.xdp_program);
-  if (bpf_obj_pin(program.get(), pin.c_str()) != 0) {
-    return runtime_error(
-        fmt::format("cannot keep XDP program {} at {}: {}; `ip netns exec` hides bpffs: use `nsenter "
-                    "--net=/run/netns/NAME` "
-                    "instead, or `mount -t bpf bpf /sys/fs/bpf` first",
-                    interface.xdp_program, pin, std::strerror(errno)));
-  }
+  if (bpf_obj_pin(program.get(), pin.c_str()) == 0 || errno == EEXIST) return pin;
+  return runtime_error(
+      fmt::format("cannot keep XDP program {} at {}: {}; `ip netns exec` hides bpffs: use `nsenter "
+                  "--net=/run/netns/NAME` "
+                  "instead, or `mount -t bpf bpf /sys/fs/bpf` first",
+                  interface.xdp_program, pin, std::strerror(errno)));
+}
+
+Result<void> detach_xdp_program(const NetworkInterface& interface) {
   const int error = bpf_xdp_detach(interface.index, flags_of(interface.xdp_generic), nullptr);
-  if (error == 0) return pin;
-  unlink(pin.c_str());
+  if (error == 0) return {};
   return runtime_error(
       fmt::format("XDP program {} is held by its owner and cannot be set aside ({}): end that program",
                   interface.xdp_program, std::strerror(-error)));
@@ -48,7 +61,8 @@ Result<void> put_xdp_program_back(int interface_index, const std::string& pin, b
   if (!program.valid()) return runtime_error(fmt::format("cannot open {}: {}", pin, std::strerror(errno)));
   const std::uint32_t flags = flags_of(generic) | XDP_FLAGS_UPDATE_IF_NOEXIST;
   const int error = bpf_xdp_attach(interface_index, program.get(), flags, nullptr);
-  if (error != 0) {
+  const std::uint32_t attached = attached_program(interface_index, generic);
+  if (error != 0 && (attached == 0 || attached != identity_of(program.get()))) {
     return runtime_error(fmt::format("cannot attach {} again: {}", pin, std::strerror(-error)));
   }
   unlink(pin.c_str());

@@ -10,15 +10,19 @@
 
 namespace evenkeel::actuator {
 
-// Pins the interface's program in /sys/fs/bpf, so that it outlives this process, and detaches it. Returns
-// where it is pinned. A program that is held by a BPF link of another process cannot be set aside: a runtime
-// error.
-Result<std::string> set_xdp_program_aside(const NetworkInterface& interface);
+// Pins the interface's program in /sys/fs/bpf, so that it outlives this process and its own detaching.
+// Returns where; nothing else is changed. What is at that place already is the same program, left by a
+// process that was killed: identities are not given out twice, and the place is gone with a reboot.
+Result<std::string> keep_xdp_program(const NetworkInterface& interface);
 
-// Of an interface that is gone: removes the pin.
+// Detaches the program that was kept. A program that is held by a BPF link of another process cannot be
+// detached: a runtime error.
+Result<void> detach_xdp_program(const NetworkInterface& interface);
+
+// Removes the pin: of an interface that is gone, or of a program that stays attached.
 void forget_xdp_program(const std::string& pin);
 
-// Attaches the pinned program as it was, and removes the pin.
+// Attaches the pinned program as it was, unless it is attached still, and removes the pin.
 Result<void> put_xdp_program_back(int interface_index, const std::string& pin, bool generic);
 
 }  // namespace evenkeel::actuator

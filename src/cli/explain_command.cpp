@@ -16,6 +16,7 @@
 #include "cli/commands.h"
 #include "cli/explain_interface.h"
 #include "cli/option_values.h"
+#include "cli/standard_output.h"
 #include "control/explain.h"
 #include "flow/address_text.h"
 #include "packet/parse.h"
@@ -152,12 +153,12 @@ Result<ReadCapture> read_capture(const std::string& path) {
 
 void print_text(const std::string& subject, const control::TrafficFacts& traffic,
                 const std::vector<control::Finding>& findings) {
-  fmt::print("{}: {} packets looked at\n", subject, traffic.packets);
-  if (findings.empty()) fmt::print("nothing was found that would make receive work uneven\n");
+  print("{}: {} packets looked at\n", subject, traffic.packets);
+  if (findings.empty()) print("nothing was found that would make receive work uneven\n");
   int number = 0;
   for (const control::Finding& finding : findings) {
-    fmt::print("\n{}. {}\n", ++number, finding.text);
-    if (!finding.remedy.empty()) fmt::print("   {}\n", finding.remedy);
+    print("\n{}. {}\n", ++number, finding.text);
+    if (!finding.remedy.empty()) print("   {}\n", finding.remedy);
   }
 }
 
@@ -170,9 +171,8 @@ void print_json(const std::string& subject, const control::TrafficFacts& traffic
                     {"text", finding.text},
                     {"remedy", finding.remedy}});
   }
-  fmt::print("{}\n",
-             nlohmann::json{{"subject", subject}, {"packets", traffic.packets}, {"findings", list}}.dump(
-                 1, ' ', false, nlohmann::json::error_handler_t::replace));
+  print("{}\n", nlohmann::json{{"subject", subject}, {"packets", traffic.packets}, {"findings", list}}.dump(
+                    1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
 Result<void> explain(const ExplainArguments& arguments) {

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "cli/commands.h"
+#include "cli/standard_output.h"
 #include "evenkeel/result.h"
 
 namespace evenkeel::cli {
@@ -70,7 +71,9 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
-    return code == 0 ? 0 : evenkeel::cli::kExitUsage;
+    exit_code = code == 0 ? evenkeel::cli::kExitDone : evenkeel::cli::kExitUsage;
   }
-  return exit_code;
+  const auto written = evenkeel::cli::flush_standard_output();
+  return written || exit_code != evenkeel::cli::kExitDone ? exit_code
+                                                          : evenkeel::cli::report_error(written.error());
 }

@@ -271,12 +271,6 @@ std::string to_text(const Planned& planned, const Problem& problem) {
   return out;
 }
 
-Result<void> print(const std::string& text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
-    return runtime_error("standard output cannot be written");
-  return {};
-}
-
 // One policy: its object; several: a list.
 std::string dump(Json list) { return (list.size() == 1 ? list.front() : list).dump(2) + "\n"; }
 
@@ -293,7 +287,8 @@ Result<void> plan_loads(const PlanArguments& arguments) {
     else
       text += (text.empty() ? "" : "\n") + to_text(*planned, *problem);
   }
-  return print(arguments.json ? dump(std::move(list)) : text);
+  write_standard_output(arguments.json ? dump(std::move(list)) : text);
+  return {};
 }
 
 Json to_json(const std::string& name, std::size_t processors, double utilization,
@@ -348,7 +343,8 @@ Result<void> plan_rounds(const PlanArguments& arguments) {
                         drift->drop_fraction, drift->moves_per_round, drift->load_moved_per_round,
                         drift->plan_nanoseconds_mean / 1000);
   }
-  return print(arguments.json ? dump(std::move(list)) : text);
+  write_standard_output(arguments.json ? dump(std::move(list)) : text);
+  return {};
 }
 
 Result<void> plan(const PlanArguments& arguments) {

@@ -1,6 +1,7 @@
 // `evenkeel steer`: its options. What it does stands in steer_session.cpp.
 
 #include <fmt/format.h>
+#include <net/if.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -44,6 +45,12 @@ struct SteerArguments {
   bool take_over = false;
   bool json = false;
 };
+
+// As the kernel has it: it becomes part of the names of files.
+bool may_name_an_interface(const std::string& name) {
+  return !name.empty() && name.size() < IF_NAMESIZE && name != "." && name != ".." &&
+         name.find_first_of("/: \t\n\v\f\r") == std::string::npos;
+}
 
 // One of a few words, or a usage error that lists them.
 template <typename T>
@@ -132,6 +139,8 @@ void read_numbers(const SteerArguments& arguments, SteerOptions& options) {
 }
 
 Result<SteerOptions> to_options(const SteerArguments& arguments) {
+  if (!may_name_an_interface(arguments.interface))
+    return usage_error(fmt::format("'{}' cannot be the name of a network interface", arguments.interface));
   if (arguments.dry_run && arguments.restore)
     return usage_error("--restore puts back what a killed process left, --dry-run changes nothing: give one");
   SteerOptions options;

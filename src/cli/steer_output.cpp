@@ -7,14 +7,16 @@
 #include <ctime>
 #include <nlohmann/json.hpp>
 
+#include "cli/standard_output.h"
+
 namespace evenkeel::cli {
 namespace {
 
 using nlohmann::json;
 
 void print_json(const json& object) {
-  fmt::print("{}\n", object.dump());
-  std::fflush(stdout);
+  print("{}\n", object.dump());
+  (void)flush_standard_output();
 }
 
 std::string time_of_day() {
@@ -77,10 +79,10 @@ void SteerOutput::begin(const actuator::Steering& steering, const SteerGround& g
          {"processors", std::vector<std::string>(steering.processors().begin(), steering.processors().end())},
          {"notes", notes}});
   }
-  fmt::print("steering {} by {}: {} buckets over {} processors; Ctrl-C ends it\n", ground.interface.name,
-             steering.name(), steering.buckets(), steering.processors().size());
-  for (const std::string& note : notes) fmt::print("  {}\n", note);
-  std::fflush(stdout);
+  print("steering {} by {}: {} buckets over {} processors; Ctrl-C ends it\n", ground.interface.name,
+        steering.name(), steering.buckets(), steering.processors().size());
+  for (const std::string& note : notes) print("  {}\n", note);
+  (void)flush_standard_output();
 }
 
 void SteerOutput::round(const actuator::Steering& steering, const control::SteerRound& round) {
@@ -112,10 +114,10 @@ void SteerOutput::print_line(const actuator::Steering& steering, const control::
   const double seconds = round.seconds - printed_seconds_;
   const std::string drops =
       drops_ > 0 ? fmt::format("  {} dropped/s", short_number(static_cast<double>(drops_) / seconds)) : "";
-  fmt::print("{}  {:>8} packets/s{}  max/mean {:.2f}  {} moves{}\n", time_of_day(),
-             short_number(static_cast<double>(packets_) / seconds), usage_text(steering, round.measurement),
-             round.plan.max_over_mean_before, moves_, drops);
-  std::fflush(stdout);
+  print("{}  {:>8} packets/s{}  max/mean {:.2f}  {} moves{}\n", time_of_day(),
+        short_number(static_cast<double>(packets_) / seconds), usage_text(steering, round.measurement),
+        round.plan.max_over_mean_before, moves_, drops);
+  (void)flush_standard_output();
   printed_seconds_ = round.seconds;
   packets_ = drops_ = moves_ = 0;
 }
@@ -137,27 +139,26 @@ void SteerOutput::end(const SteerEnd& end) {
 
 void SteerOutput::print_end(const SteerEnd& end) const {
   const actuator::SteeringTotals& totals = end.totals;
-  fmt::print(
-      "\n{:.1f} s, {} rounds: {} packets, of these {} steered and {} passed by; {} dropped in queues\n",
-      end.seconds, end.rounds, totals.packets, totals.steered, totals.passed_by, totals.drops);
+  print("\n{:.1f} s, {} rounds: {} packets, of these {} steered and {} passed by; {} dropped in queues\n",
+        end.seconds, end.rounds, totals.packets, totals.steered, totals.passed_by, totals.drops);
   const std::string at_the_end =
       totals.end_forced > 0 ? fmt::format(", and {} buckets at the end", totals.end_forced) : "";
-  fmt::print(
+  print(
       "moves: {} wanted, {} done, {} withdrawn; {} with packets in flight{}: {} packets could have been "
       "reordered\n",
       totals.moves_wanted, totals.moves_done, totals.moves_withdrawn, totals.moves_forced, at_the_end,
       totals.reorder_risk);
   if (loaded_rounds_ > 0) {
-    fmt::print("busiest processor over the mean: {:.2f} in the first loaded round, {:.2f} on average\n",
-               first_max_over_mean_, mean_max_over_mean());
+    print("busiest processor over the mean: {:.2f} in the first loaded round, {:.2f} on average\n",
+          first_max_over_mean_, mean_max_over_mean());
   }
   if (totals.table_misfit) {
-    fmt::print("the card follows its table: {:.1f} % of the packets came to other queues\n",
-               *totals.table_misfit * 100);
+    print("the card follows its table: {:.1f} % of the packets came to other queues\n",
+          *totals.table_misfit * 100);
   }
-  if (end.level.value_or(false)) fmt::print("it was level for a second\n");
-  if (end.restored) fmt::print("the interface is as it was found\n");
-  std::fflush(stdout);
+  if (end.level.value_or(false)) print("it was level for a second\n");
+  if (end.restored) print("the interface is as it was found\n");
+  (void)flush_standard_output();
 }
 
 namespace {
@@ -210,19 +211,19 @@ void print_dry_run(const DryRun& result) {
                        {"cpus", cpus},
                        {"moves", moves}});
   }
-  fmt::print("{}: {} packets in {:.1f} s; nothing was changed\n\n  cpu   now  evenly dealt  planned\n",
-             result.options.interface, all, result.seconds);
+  print("{}: {} packets in {:.1f} s; nothing was changed\n\n  cpu   now  evenly dealt  planned\n",
+        result.options.interface, all, result.seconds);
   for (const json& cpu : cpus) {
-    fmt::print("{:5}  {:3.0f} %  {:10.0f} %  {:5.0f} %\n", cpu["cpu"].get<std::uint32_t>(),
-               cpu["share_now"].get<double>() * 100, cpu["share_at_start"].get<double>() * 100,
-               cpu["share_planned"].get<double>() * 100);
+    print("{:5}  {:3.0f} %  {:10.0f} %  {:5.0f} %\n", cpu["cpu"].get<std::uint32_t>(),
+          cpu["share_now"].get<double>() * 100, cpu["share_at_start"].get<double>() * 100,
+          cpu["share_planned"].get<double>() * 100);
   }
-  fmt::print("\nmoves of buckets after the even deal: {}\n", moves.size());
+  print("\nmoves of buckets after the even deal: {}\n", moves.size());
   for (const json& move : moves) {
-    fmt::print("  bucket {:5}  cpu {} to cpu {}  {:.1f} % of the packets  ({})\n",
-               move["bucket"].get<std::uint32_t>(), move["from"].get<std::uint32_t>(),
-               move["to"].get<std::uint32_t>(), move["share"].get<double>() * 100,
-               move["reason"].get<std::string>());
+    print("  bucket {:5}  cpu {} to cpu {}  {:.1f} % of the packets  ({})\n",
+          move["bucket"].get<std::uint32_t>(), move["from"].get<std::uint32_t>(),
+          move["to"].get<std::uint32_t>(), move["share"].get<double>() * 100,
+          move["reason"].get<std::string>());
   }
 }
 

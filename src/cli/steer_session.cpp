@@ -25,6 +25,7 @@
 #include "base/file_descriptor.h"
 #include "cli/commands.h"
 #include "cli/signals.h"
+#include "cli/standard_output.h"
 #include "cli/steer_options.h"
 #include "cli/steer_output.h"
 #include "cli/steer_preflight.h"
@@ -145,13 +146,20 @@ Result<void> Session::prepare() {
   state_ = control::own_state(options_.interface, ground_.interface.index, std::string(steering_->name()));
   const bool by_table = steering_->name() == "nic_table";
   if (by_table) state_.table = actuator::read_card(options_.interface).table;
-  if (auto saved = store_.save(state_); !saved) return saved;
-  if (ground_.interface.xdp_program == 0 || by_table) return {};
-  auto pin = actuator::set_xdp_program_aside(ground_.interface);
-  if (!pin) return pin.error();
-  state_.previous_program = *pin;
-  state_.previous_generic = ground_.interface.xdp_generic;
-  return store_.save(state_);
+  const bool sets_aside = ground_.interface.xdp_program != 0 && !by_table;
+  if (sets_aside) {
+    auto pin = actuator::keep_xdp_program(ground_.interface);
+    if (!pin) return pin.error();
+    state_.previous_program = *pin;
+    state_.previous_generic = ground_.interface.xdp_generic;
+  }
+  // From here on the state says how to undo whatever comes next, even if this process is killed at once.
+  if (auto saved = store_.save(state_); !saved) {
+    if (sets_aside) actuator::forget_xdp_program(state_.previous_program);
+    state_.previous_program.clear();
+    return saved;
+  }
+  return sets_aside ? actuator::detach_xdp_program(ground_.interface) : Result<void>();
 }
 
 Result<void> Session::run() {
@@ -254,7 +262,8 @@ Result<void> Session::finish(std::chrono::milliseconds patience) {
 void Session::report_end(bool undone) {
   const auto totals = steering_->totals();
   if (!totals) return;
-  SteerEnd end{.totals = *totals, .seconds = steered_seconds_, .rounds = loop_->rounds()};
+  SteerEnd end{
+      .totals = *totals, .seconds = steered_seconds_, .rounds = loop_->rounds(), .level = std::nullopt};
   end.restored = undone && actuator::is_present(options_.interface, ground_.interface.index);
   if (options_.oneshot) end.level = levelness_.is_level();
   output_.end(end);
@@ -272,7 +281,11 @@ Result<void> clear_leftovers(const std::string& interface) {
   if (!state) return state.error();
   if (!*state) return {};
   if (control::is_alive(**state)) return already_steered(interface, *state);
-  if (auto undone = undo(**state); !undone) return undone;
+  if (auto undone = undo(**state); !undone) {
+    return runtime_error(fmt::format("{}; attach it yourself, or give it up: rm -f {} {}",
+                                     undone.error().message, store.path_of(interface),
+                                     (*state)->previous_program));
+  }
   return store.remove(interface);
 }
 
@@ -332,8 +345,11 @@ int steer_restore(const SteerOptions& options) {
   const control::SteerStateStore store;
   const auto state = store.load(options.interface);
   if (!state) return report_error(state.error());
+  if (!*state) {
+    if (auto found = actuator::find_interface(options.interface); !found) return report_error(found.error());
+  }
   if (auto cleared = clear_leftovers(options.interface); !cleared) return report_error(cleared.error());
-  fmt::print("{}: {}\n", options.interface, *state ? "restored" : "nothing was left to restore");
+  print("{}: {}\n", options.interface, *state ? "restored" : "nothing was left to restore");
   return kExitDone;
 }
 

@@ -27,9 +27,12 @@ class CostSampler {
   // Which of `count` packets is to be timed.
   std::size_t choose(std::size_t count) { return random_.below(count); }
 
-  // `count` packets, or timers, of the bucket took `ticks_each` each, as far as is known.
-  void add_packets(meter::BucketMeters& bucket, std::uint64_t ticks_each, std::uint64_t count) {
-    bucket.cost_ticks.add(believe(usual_packet_, bucket.packet_limit, ticks_each) * count);
+  // `count` packets, or timers, of the bucket took `ticks_each` each, as far as is known. Returns the part of
+  // `ticks_each` that is believed.
+  std::uint64_t add_packets(meter::BucketMeters& bucket, std::uint64_t ticks_each, std::uint64_t count) {
+    const std::uint64_t believed_each = believe(usual_packet_, bucket.packet_limit, ticks_each);
+    bucket.cost_ticks.add(believed_each * count);
+    return believed_each;
   }
   void add_timers(meter::BucketMeters& bucket, std::uint64_t ticks_each, std::uint64_t count) {
     bucket.timer_ticks.add(believe(usual_timer_, bucket.timer_limit, ticks_each) * count);

@@ -360,9 +360,10 @@ void Worker<H, Clock>::serve(Burst<State>& burst) {
   const std::uint64_t bytes = delivery.serve(timed, timed + 1);
   const std::uint64_t end = clock_.ticks();
   const Packet& packet = *burst.packets[timed];
-  costs_.add_packets(around_.bucket_meters[packet.bucket], end - start, burst.count);
+  const std::uint64_t cost_each =
+      costs_.add_packets(around_.bucket_meters[packet.bucket], end - start, burst.count);
   if (queue_) queue_->learn_cost(end - start);
-  watch(packet, burst.hashes[timed], burst.count, bytes * burst.count, (end - start) * burst.count, end);
+  watch(packet, burst.hashes[timed], burst.count, bytes * burst.count, cost_each * burst.count, end);
   delivery.serve(timed + 1, burst.count);
   keeper_.pass_time(burst.packets[burst.count - 1]->now_ns);
 }
@@ -401,9 +402,10 @@ std::size_t Worker<H, Clock>::serve_queued() {
       keeper_.pass_time(burst.packets[i]->now_ns);
     const std::uint64_t end = clock_.ticks();
     const Packet& packet = *burst.packets[run.first];
-    costs_.add_packets(around_.bucket_meters[packet.bucket], (end - start) / run.count, run.count);
+    const std::uint64_t cost_each =
+        costs_.add_packets(around_.bucket_meters[packet.bucket], (end - start) / run.count, run.count);
     queue_->settle(run, end - start, end);
-    watch(packet, burst.hashes[run.first], run.count, bytes, end - start, end);
+    watch(packet, burst.hashes[run.first], run.count, bytes, cost_each * run.count, end);
     start = end;
   }
   return batch.packets_count + 1;
