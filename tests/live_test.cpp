@@ -299,7 +299,8 @@ TEST_P(LiveTest, AnInterfaceThatGoesAndReturnsIsPickedUpAgain) {
 TEST_P(LiveTest, TenStartsLeaveNothingBehindThoughOneIsKilled) {
   // What ip says on standard error is about namespaces of other tests that end just now.
   const auto left = [&] {
-    return run("ip -n " + hosts_->network(Host::kB) + " -d link show " + interface() + " 2>/dev/null").output +
+    return run("ip -n " + hosts_->network(Host::kB) + " -d link show " + interface() + " 2>/dev/null")
+               .output +
            run(hosts_->prefix(Host::kB) + "sh -c 'tail -n +2 /proc/net/packet | wc -l'").output;
   };
   const std::string before = left();
