@@ -9,6 +9,7 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "run_support.h"
 
@@ -60,7 +61,7 @@ TEST(SimulateCommand, WritesAPageThatNeedsNothingElse) {
   EXPECT_NE(ended.text.find("reordered"), std::string::npos);
   const std::string page = contents(folder / "out.html");
   for (const char* part :
-       {"Latency of 99 % of packets", "Imbalance over time", "Loss", "id=\"latency-title\""})
+       {"Latency of 99 % of packets", "Imbalance over time", "Packets lost", "id=\"latency-title\""})
     EXPECT_NE(page.find(part), std::string::npos) << part;
   for (const char* part : {"http://", "https://", "<script", "nan"}) {
     std::string rest = page;
@@ -68,6 +69,44 @@ TEST(SimulateCommand, WritesAPageThatNeedsNothingElse) {
       rest.erase(at, 26);
     EXPECT_EQ(rest.find(part), std::string::npos) << part;
   }
+}
+
+TEST(SimulateCommand, WritesTheSameBytesWithAnyNumberOfJobs) {
+  const ScratchFolder folder;
+  const std::string options = "--processors 2,3 --buckets 64,256 --packets 20k --json --html ";
+  std::vector<std::string> texts, pages;
+  for (const char* jobs : {" --jobs 1", " --jobs 5", ""}) {
+    const std::string page = (folder / "out.html").string();
+    const Ended ended = simulate(options + page + jobs);
+    ASSERT_EQ(ended.exit_code, 0) << ended.text;
+    texts.push_back(ended.text);
+    pages.push_back(contents(page));
+  }
+  EXPECT_EQ(texts[0], texts[1]);
+  EXPECT_EQ(texts[0], texts[2]);
+  EXPECT_EQ(pages[0], pages[1]);
+  EXPECT_EQ(pages[0], pages[2]);
+  EXPECT_EQ(nlohmann::json::parse(texts[0])["cases"].size(), 2 * (2 * 3 + 2));
+}
+
+TEST(SimulateCommand, FindsProcessorsForATargetAndShowsWhatItTried) {
+  const ScratchFolder folder;
+  const std::string options = "--processors 3 --packets 50k --policy static,index --target-p99 ";
+  const std::string page = (folder / "out.html").string();
+  const Ended ended = simulate(options + "3ms --json --html " + page);
+  ASSERT_EQ(ended.exit_code, 0) << ended.text;
+  const auto json = nlohmann::json::parse(ended.text);
+  ASSERT_EQ(json["needed"].size(), 4u);
+  for (const auto& needed : json["needed"]) {
+    EXPECT_GE(needed["processors"], 3);
+    EXPECT_FALSE(needed["tried"].empty());
+  }
+  EXPECT_NE(contents(page).find("id=\"trials-title\""), std::string::npos);
+  // A train of a connection's packets alone takes longer than this, on any number of processors.
+  const Ended missed = simulate(
+      "--processors 3 --packets 5k --policy index --no-yardsticks --service fixed:10000 --target-p99 15us");
+  ASSERT_EQ(missed.exit_code, 0) << missed.text;
+  EXPECT_NE(missed.text.find("more than 1,024"), std::string::npos) << missed.text;
 }
 
 // What is simulated is what runs: the same capture gives the same workers the same packets.
@@ -116,6 +155,17 @@ TEST(SimulateCommand, SaysInOneLineWhatIsWrongAndWhatWouldBeRight) {
                                                {"--input x.pcap --connections 5", 2},
                                                {"--connections 99999999", 2},
                                                {"--jobs 0", 2},
+                                               {"--seed -1", 2},
+                                               {"--load nan", 2},
+                                               {"--capacity 1e-9", 2},
+                                               {"--packets 1e3", 2},
+                                               {"--interval 1ns", 2},
+                                               {"--rate 1 --duration 1ms", 2},
+                                               {"--rate 1 --duration 100000h", 2},
+                                               {"--rate 1 --duration 1000h", 2},
+                                               {"--json --html -", 2},
+                                               {"--target-p99 1us", 2},
+                                               {"--target-p99 1ms --rate 1G", 2},
                                                {"--input /nowhere/x.pcap", 1},
                                                {"--html /nowhere/x.html", 1}};
   for (const auto& [arguments, exit_code] : cases) {

@@ -5,16 +5,21 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <bit>
 #include <cstdio>
+#include <limits>
 #include <memory>
+#include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/output_file.h"
-#include "base/parse_text.h"
+#include "base/units.h"
 #include "cli/commands.h"
+#include "cli/option_values.h"
 #include "evenkeel/policy.h"
+#include "observe/text.h"
 #include "sim/simulate/report.h"
 #include "sim/simulate/simulation.h"
 
@@ -29,68 +34,45 @@ struct SimulateArguments {
   std::vector<double> capacity;
   std::vector<std::uint32_t> buckets;
   std::vector<std::string> policies{"static", "rsspp", "index"};
-  double load = -1;
-  std::string rate;
+  std::optional<double> load;
+  std::optional<std::uint64_t> rate;
   std::uint32_t connections = 0;
-  std::string service = "fixed:10000";
+  std::string service{sim::kServiceDefault};
   std::string interval = "20ms";
   double move_cost_ns = 1000;
   std::string duration;
-  std::string packets = "20M";
+  std::uint64_t packets = 20'000'000;
   std::string target_p99;
   std::string queueing = "fair";
   std::string quantum = "50us";
   std::uint64_t seed = 1;
-  std::uint32_t jobs = 1;
+  std::optional<std::uint32_t> jobs;  // as many as this computer has processors
   std::string html_path;
   bool json = false, plan_times = false, no_yardsticks = false;
 };
 
 constexpr double kLoadDefault = 0.7;
+constexpr double kLoadMin = 1e-6, kLoadMax = 100;
+constexpr double kSimulatedCapacityMin = 0.01, kSimulatedCapacityMax = 100;
+constexpr double kMoveCostMax_ns = 1e7;
+constexpr std::uint32_t kJobsMax = 1024;
+constexpr std::uint64_t kRateMax = 1'000'000'000'000, kPacketsMax = 1'000'000'000'000;
+// More often than this, planning alone would take all the time there is.
+constexpr std::int64_t kSimulatedIntervalMin_ns = 10 * base::kNanosecondsPerMicrosecond;
 
-Result<std::int64_t> read_time(const char* option, const std::string& text) {
-  const auto parsed = base::parse_duration(text);
-  if (!parsed) return usage_error(fmt::format("{}: {}", option, parsed.error().message));
-  if (*parsed == 0) return usage_error(fmt::format("{} must be longer than 0", option));
-  return *parsed;
+// The list without what stands in it twice.
+template <typename T>
+std::vector<T> once_each(const std::vector<T>& list) {
+  std::vector<T> unique;
+  for (const T& value : list)
+    if (std::find(unique.begin(), unique.end(), value) == unique.end()) unique.push_back(value);
+  return unique;
 }
 
-// "10M", "2.5G", "400000".
-Result<double> read_quantity(const char* option, const std::string& text) {
-  char* end = nullptr;
-  double value = std::strtod(text.c_str(), &end);
-  const std::string_view suffix(end);
-  if (suffix == "k") value *= 1e3;
-  if (suffix == "M") value *= 1e6;
-  if (suffix == "G") value *= 1e9;
-  const bool good =
-      end != text.c_str() && (suffix.empty() || suffix == "k" || suffix == "M" || suffix == "G");
-  if (!good || !(value >= 1) || value > 1e15)
-    return usage_error(fmt::format("{} takes a number from 1, as 5000000, 5M or 2G, not '{}'", option, text));
-  return value;
-}
-
-Result<void> check_machines(const SimulateArguments& arguments) {
-  for (const std::uint32_t processors : arguments.processors) {
-    if (processors < 1 || processors > kProcessorsMax)
-      return usage_error(fmt::format("--processors takes 1 to {}, not {}", kProcessorsMax, processors));
-  }
-  for (const std::uint32_t buckets : arguments.buckets) {
-    if (!std::has_single_bit(buckets) || buckets > kBucketsMax)
-      return usage_error(
-          fmt::format("--buckets takes powers of two from 1 to {}, not {}", kBucketsMax, buckets));
-  }
-  for (const double capacity : arguments.capacity) {
-    if (!(capacity > 0) || capacity > 1e6)
-      return usage_error(fmt::format("--capacity takes numbers above 0, as in 1,1,0.5, not {}", capacity));
-  }
+Result<void> check_policies(const SimulateArguments& arguments) {
   for (const std::string& policy : arguments.policies) {
     if (auto made = make_policy(policy); !made) return made.error();
   }
-  if (arguments.jobs < 1 || arguments.jobs > 1024)
-    return usage_error(fmt::format("--jobs takes 1 to 1024, not {}", arguments.jobs));
-  if (!(arguments.move_cost_ns >= 0) || arguments.move_cost_ns > 1e9)
-    return usage_error(fmt::format("--move-cost takes 0 to 1e9 nanoseconds, not {}", arguments.move_cost_ns));
   return {};
 }
 
@@ -99,16 +81,10 @@ Result<void> read_traffic(const SimulateArguments& arguments, sim::Traffic& traf
   traffic.seed = arguments.seed;
   if (!arguments.inputs.empty() && !arguments.workload.empty())
     return usage_error("--input and --workload exclude each other: both say what comes");
-  if (arguments.load >= 0 && !arguments.rate.empty())
+  if (arguments.load && arguments.rate)
     return usage_error("--load and --rate exclude each other: both say how much comes");
-  if (arguments.load == 0 || arguments.load > 100)
-    return usage_error(fmt::format("--load takes a number above 0, up to 100, not {}", arguments.load));
-  if (!arguments.rate.empty()) {
-    auto rate = read_quantity("--rate", arguments.rate);
-    if (!rate) return rate.error();
-    traffic.packets_per_second = *rate;
-  }
-  if (arguments.load > 0) traffic.load = arguments.load;
+  if (arguments.rate) traffic.packets_per_second = static_cast<double>(*arguments.rate);
+  traffic.load = arguments.load;
   if (!arguments.inputs.empty()) {
     if (arguments.connections != 0)
       return usage_error("--connections goes with --workload, not with --input");
@@ -127,74 +103,102 @@ Result<void> read_traffic(const SimulateArguments& arguments, sim::Traffic& traf
   traffic.workload = sim::find_workload(name);
   if (traffic.workload == nullptr)
     return usage_error(fmt::format("there is no workload '{}'; there are {}", name, sim::workload_names()));
-  if (arguments.connections > sim::kWorkloadConnectionsMax)
-    return usage_error(fmt::format("--connections takes 1 to {}, not {}", sim::kWorkloadConnectionsMax,
-                                   arguments.connections));
   traffic.connections = arguments.connections;
   if (!traffic.load && !traffic.packets_per_second) traffic.load = kLoadDefault;
   return {};
 }
 
-Result<void> read_machine(const SimulateArguments& arguments, sim::MachineOptions& machine) {
-  auto interval = read_time("--interval", arguments.interval);
-  if (!interval) return interval.error();
-  machine.interval_ns = *interval;
+sim::MachineOptions to_machine(const SimulateArguments& arguments) {
+  sim::MachineOptions machine;
+  machine.interval_ns = duration_ns(arguments.interval);
   machine.move_cost_ns = static_cast<std::int64_t>(arguments.move_cost_ns);
-  auto quantum = read_time("--quantum", arguments.quantum);
-  if (!quantum) return quantum.error();
-  machine.queueing.quantum_ns = *quantum;
-  if (arguments.queueing != "fair" && arguments.queueing != "fifo")
-    return usage_error(fmt::format("--queueing takes fair or fifo, not '{}'", arguments.queueing));
+  machine.queueing.quantum_ns = duration_ns(arguments.quantum);
   machine.queueing.discipline =
       arguments.queueing == "fair" ? engine::Discipline::kFair : engine::Discipline::kFifo;
-  return {};
+  return machine;
 }
 
 Result<sim::SimulationOptions> to_options(const SimulateArguments& arguments) {
   sim::SimulationOptions options;
-  if (auto done = check_machines(arguments); !done) return done.error();
-  if (auto done = read_machine(arguments, options.machine); !done) return done.error();
+  if (auto done = check_policies(arguments); !done) return done.error();
+  options.machine = to_machine(arguments);
   if (auto service = sim::ServiceCost::parse(arguments.service, arguments.seed); !service)
     return service.error();
   options.service = arguments.service;
-  if (!arguments.duration.empty()) {
-    auto duration = read_time("--duration", arguments.duration);
-    if (!duration) return duration.error();
-    options.duration_ns = *duration;
-  }
-  auto packets = read_quantity("--packets", arguments.packets);
-  if (!packets) return packets.error();
-  options.packets_max = static_cast<std::uint64_t>(*packets);
-  if (!arguments.target_p99.empty()) {
-    auto target = read_time("--target-p99", arguments.target_p99);
-    if (!target) return target.error();
-    options.target_p99_ns = *target;
-  }
-  options.processors = arguments.processors;
+  if (!arguments.duration.empty()) options.duration_ns = duration_ns(arguments.duration);
+  options.packets_max = arguments.packets;
+  if (!arguments.target_p99.empty()) options.target_p99_ns = duration_ns(arguments.target_p99);
+  options.processors = once_each(arguments.processors);
   options.capacity = arguments.capacity;
-  options.buckets = arguments.buckets;
-  options.policies = arguments.policies;
+  options.buckets = once_each(arguments.buckets);
+  options.policies = once_each(arguments.policies);
   options.yardsticks = !arguments.no_yardsticks;
-  options.jobs = arguments.jobs;
+  options.jobs = arguments.jobs.value_or(std::max(std::thread::hardware_concurrency(), 1u));
   if (auto done = read_traffic(arguments, options.traffic); !done) return done.error();
   return options;
 }
 
-// What is done, for who watches; on a terminal only.
-void tell(const sim::Outcome& outcome) {
-  std::fprintf(stderr, "%s",
-               fmt::format("{} processors, {}: {} packets simulated in {:.1f} s\n", outcome.processors,
-                           outcome.policy, outcome.packets, outcome.simulate_seconds)
-                   .c_str());
+// For who watches: what has been simulated, and below it a line that is written over, a few times a second.
+class ProgressLine {
+ public:
+  ProgressLine() = default;
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
+  ~ProgressLine() { std::fputs(kErase, stderr); }
+
+  void tell(const sim::ProgressNews& news) {
+    const std::int64_t now_ns = base::monotonic_nanoseconds();
+    std::string text;
+    if (news.ended != nullptr) text += kErase + ended_line(*news.ended);
+    if (news.ended != nullptr || now_ns >= next_ns_) {
+      next_ns_ = now_ns + kEach_ns;
+      text += kErase + present_line(news, static_cast<double>(now_ns - start_ns_) / 1e9);
+    }
+    std::fputs(text.c_str(), stderr);
+  }
+
+ private:
+  static constexpr const char* kErase = "\r\033[K";
+  static constexpr std::int64_t kEach_ns = 250 * base::kNanosecondsPerMillisecond;
+
+  static std::string ended_line(const sim::Outcome& outcome) {
+    return fmt::format("{} processors, {}: {} packets simulated in {:.1f} s\n",
+                       observe::count_text(outcome.processors), outcome.policy,
+                       observe::count_text(outcome.packets), outcome.simulate_seconds);
+  }
+  static std::string present_line(const sim::ProgressNews& news, double seconds) {
+    const double done = static_cast<double>(news.packets) / 1e6;
+    if (news.packets_expected == 0)
+      return fmt::format("{} machines, {:.1f} million packets so far", news.machines, done);
+    const double all = std::max(static_cast<double>(news.packets_expected) / 1e6, done);
+    std::string text = fmt::format("{} of {} machines, {:.1f} of {:.1f} million packets", news.machines,
+                                   news.machines_expected, done, all);
+    if (done == 0) return text;
+    const double left = seconds * (all - done) / done;
+    return text + fmt::format(", about {} left",
+                              left < 60 ? fmt::format("{:.0f} s", left) : observe::duration_text(left));
+  }
+
+  const std::int64_t start_ns_ = base::monotonic_nanoseconds();
+  std::int64_t next_ns_ = start_ns_ + kEach_ns;
+};
+
+// Nothing is told but to a terminal.
+Result<sim::Simulation> run_watched(const sim::SimulationOptions& options) {
+  if (isatty(STDERR_FILENO) == 0) return sim::run_simulation(options, {});
+  ProgressLine line;
+  return sim::run_simulation(options, [&](const sim::ProgressNews& news) { line.tell(news); });
 }
 
 Result<void> simulate(const SimulateArguments& arguments) {
+  if (arguments.json && arguments.html_path == "-")
+    return usage_error("--json and --html - exclude each other: both go to standard output");
   if (!arguments.html_path.empty()) {
     if (auto done = base::check_writable(arguments.html_path); !done) return done;
   }
   auto options = to_options(arguments);
   if (!options) return options.error();
-  auto simulation = sim::run_simulation(*options, isatty(STDERR_FILENO) != 0 ? tell : sim::Progress{});
+  auto simulation = run_watched(*options);
   if (!simulation) return simulation.error();
   const sim::ReportOptions report{.plan_times = arguments.plan_times};
   if (!arguments.html_path.empty()) {
@@ -217,14 +221,17 @@ void add_traffic_options(CLI::App& command, SimulateArguments& arguments) {
       .add_option(
           "--load", arguments.load,
           "How much comes: mean work over what the processors can do (default: 0.7; a capture as recorded)")
+      ->transform(number(kLoadMin, kLoadMax))
       ->type_name("F");
   command
       .add_option("--rate", arguments.rate,
                   "How much comes, instead: packets a second for every machine, as 2M")
+      ->transform(count(1, kRateMax))
       ->type_name("N");
   command
       .add_option("--connections", arguments.connections,
-                  "Live connections of a workload (default: by processors)")
+                  "Connections of a workload at a time, as 10M (default: by processors)")
+      ->transform(count(1, sim::kWorkloadConnectionsMax))
       ->type_name("N");
   command
       .add_option("--service", arguments.service, fmt::format("What a packet costs: {}", sim::kServiceHelp))
@@ -233,12 +240,15 @@ void add_traffic_options(CLI::App& command, SimulateArguments& arguments) {
   command
       .add_option("--duration", arguments.duration,
                   "Virtual time of a run (default: 2s; a capture to its end)")
+      ->transform(duration())
       ->type_name("DURATION");
   command.add_option("--packets", arguments.packets, "A run ends after so many at the latest")
-      ->capture_default_str()
+      ->default_str("20M")
+      ->transform(count(1, kPacketsMax))
       ->type_name("N");
   command.add_option("--seed", arguments.seed, "Another seed, other packets")
       ->capture_default_str()
+      ->transform(whole_number(0, std::numeric_limits<std::uint64_t>::max()))
       ->type_name("N");
 }
 
@@ -246,15 +256,18 @@ void add_machine_options(CLI::App& command, SimulateArguments& arguments) {
   command.add_option("--processors", arguments.processors, "Machines to simulate, as 8,16,64")
       ->delimiter(',')
       ->capture_default_str()
+      ->transform(whole_number(1, kProcessorsMax))
       ->type_name("N,...");
   command
       .add_option("--capacity", arguments.capacity,
                   "Relative capacity of processors, repeated for further ones: 1,0.5")
       ->delimiter(',')
+      ->transform(number(kSimulatedCapacityMin, kSimulatedCapacityMax))
       ->type_name("LIST");
   command
       .add_option("--buckets", arguments.buckets, "Powers of two (default: 64 a processor, at least 1024)")
       ->delimiter(',')
+      ->transform(power_of_two(kBucketsMax))
       ->type_name("N,...");
   command.add_option("--policy", arguments.policies, "Of index, static, proportional, rsspp, lpt")
       ->delimiter(',')
@@ -262,23 +275,28 @@ void add_machine_options(CLI::App& command, SimulateArguments& arguments) {
       ->type_name("NAME,...");
   command.add_option("--interval", arguments.interval, "Time between two rebalances")
       ->capture_default_str()
+      ->transform(duration(kSimulatedIntervalMin_ns))
       ->type_name("DURATION");
   command
       .add_option("--move-cost", arguments.move_cost_ns,
                   "What a moved bucket's first packet costs more, in ns")
       ->capture_default_str()
+      ->transform(number(0, kMoveCostMax_ns))
       ->type_name("NS");
   command.add_option("--queueing", arguments.queueing, "Order of packets that wait: fair or fifo")
       ->capture_default_str()
+      ->check(CLI::IsMember({"fair", "fifo"}))
       ->type_name("NAME");
   command.add_option("--quantum", arguments.quantum, "Processor time that a connection may use at a time")
       ->capture_default_str()
+      ->transform(duration())
       ->type_name("DURATION");
   command
       .add_option(
           "--target-p99", arguments.target_p99,
           "Find the fewest processors that keep 99 % of packets below this, for the traffic of the first "
           "--processors")
+      ->transform(duration())
       ->type_name("DURATION");
 }
 
@@ -292,8 +310,10 @@ void add_simulate(CLI::App& app, int& exit_code) {
   add_machine_options(*command, *arguments);
   command->add_flag("--no-yardsticks", arguments->no_yardsticks,
                     "Leave out packet spraying and the shared queue");
-  command->add_option("--jobs", arguments->jobs, "Machines to simulate at a time")
-      ->capture_default_str()
+  command
+      ->add_option("--jobs", arguments->jobs,
+                   "Machines to simulate at a time (default: as many as this computer has processors)")
+      ->transform(whole_number(1, kJobsMax))
       ->type_name("N");
   command->add_flag("--json", arguments->json, "Print JSON");
   command->add_option("--html", arguments->html_path, "Write one page with plots to FILE")->type_name("FILE");

@@ -49,7 +49,7 @@ bool CaptureFeed::next(Arrival& arrival) {
   last_ns_ = std::max(last_ns_, packet.time_ns);
   arrival.first = false;
   arrival.connection = number_of_connection(packet, arrival.first);
-  arrival.time_ns = static_cast<std::int64_t>(static_cast<double>(last_ns_ - first_ns_) * stretch_);
+  arrival.time_ns = virtual_time_ns(static_cast<double>(last_ns_ - first_ns_) * stretch_);
   arrival.sequence = sequence_++;
   arrival.wire_length = packet.wire_length;
   link_ = packet.link;

@@ -4,6 +4,7 @@
 // Thread: one. The same options and seed give the same packets.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -20,6 +21,11 @@ struct Arrival {
   std::uint32_t wire_length = 0;  // bytes
   bool first = false;             // of its connection
 };
+
+// Rounded down; what is too far away for 64 bits is as far away as they reach.
+inline std::int64_t virtual_time_ns(double time_ns) {
+  return static_cast<std::int64_t>(std::min(time_ns, 9.2e18));
+}
 
 class Feed {
  public:

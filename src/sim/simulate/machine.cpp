@@ -303,6 +303,7 @@ void Machine::step(std::uint32_t worker) {
 
 void Machine::schedule(std::uint32_t worker, std::uint64_t at_ns) {
   if (std::exchange(workers_[worker].scheduled, true)) return;
+  CHECK(at_ns < std::uint64_t{1} << (64 - kProcessorBits));
   events_.push(at_ns << kProcessorBits | worker);
 }
 

@@ -23,7 +23,11 @@ std::string simulation_page(const Simulation& simulation, const ReportOptions& r
 std::string traffic_name(const Traffic& traffic);
 // "campus at load 0.7, service exp:10000, rebalanced every 10 ms, seed 1"
 std::string simulation_title(const SimulationOptions& options);
-// 0.0000123 as "12.3 us"; infinite as "never".
+// 12300 as "12.3 us"; infinite as "never".
 std::string time_text(double nanoseconds);
+// 0 as "0", 0.0000179 as "0.0018 %", 0.0374 as "3.7 %".
+std::string loss_text(double fraction);
+// The trial with the lowest p99, of those with the fewest processors: how near a target came.
+const Trial* best_trial(const Needed& needed);
 
 }  // namespace evenkeel::sim

@@ -88,7 +88,10 @@ Json to_json(const Case& one, const ReportOptions& report) {
 }
 
 Json to_json(const Needed& needed, const ReportOptions& report) {
-  Json json{{"policy", needed.policy}, {"processors", nullptr}, {"machines_tried", needed.tried}};
+  Json json{{"policy", needed.policy}, {"processors", nullptr}, {"tried", Json::array()}};
+  for (const Trial& trial : needed.trials)
+    json["tried"].push_back(
+        {{"processors", trial.processors}, {"p99_lost_count_as_never", number(trial.p99_ns)}});
   if (needed.processors == 0) return json;
   json["processors"] = needed.processors;
   json["with_them"] = to_json(needed.outcome, report);
@@ -109,6 +112,7 @@ std::string simulation_json(const Simulation& simulation, const ReportOptions& r
   if (!options.capacity.empty()) json["capacity"] = options.capacity;
   if (options.target_p99_ns) {
     json["target_p99_ns"] = *options.target_p99_ns;
+    json["packets_per_second"] = simulation.searched_rate;
     json["needed"] = Json::array();
     for (const Needed& needed : simulation.needed) json["needed"].push_back(to_json(needed, report));
   } else {

@@ -5,7 +5,10 @@
 #include <cmath>
 #include <iterator>
 #include <limits>
+#include <map>
+#include <set>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "observe/axes.h"
@@ -43,8 +46,11 @@ constexpr std::string_view kStyle =
     "th,td{padding:3px 14px 3px 0;text-align:right;border-bottom:1px solid var(--faint);white-space:nowrap}"
     "th{font-weight:600}th:first-child,td:first-child{text-align:left}tr.machine "
     "td{padding-top:14px;font-weight:600}"
-    ".name{font-size:13px;font-weight:600}.dot{stroke:none}.yard{stroke-dasharray:5 4}"
+    "svg .name{font-size:13px;font-weight:600}.lead "
+    "b{font-weight:600}td.name{font-weight:600}.dot{stroke:none}.yard{stroke-dasharray:5 4}"
     "footer{margin-top:40px;color:var(--soft);font-size:13px}"
+    ".lost{color:var(--static)}.target{fill:none;stroke:var(--ink);stroke-width:1;stroke-dasharray:2 3}"
+    ".answer td,.answer th{vertical-align:top}"
     "@media print{svg,table{break-inside:avoid}}";
 
 // Each policy has one colour in all pictures.
@@ -59,7 +65,7 @@ int colour_of(std::string_view policy) {
 
 std::string colour_classes() {
   std::string css;
-  for (int i = 0; i < 8; ++i) css += fmt::format(".f{0}{{fill:var(--w{0})}}", i);
+  for (int i = 0; i < 8; ++i) css += fmt::format(".f{0}{{fill:var(--w{0});color:var(--w{0})}}", i);
   return css;
 }
 
@@ -100,21 +106,26 @@ Table by_processors(const Simulation& simulation, Value&& value) {
   return table;
 }
 
-// Names at the ends of lines, moved apart.
+// Names at the ends of lines, to the right of `corner` and not below it, moved apart.
 struct Label {
   double y;
   std::string_view text;
   int colour;
 };
 
-void draw_labels(Svg& svg, double x, std::vector<Label> labels) {
+void draw_labels(Svg& svg, Point corner, std::vector<Label> labels) {
+  constexpr double kApart = 15;
   std::sort(labels.begin(), labels.end(), [](const Label& a, const Label& b) { return a.y < b.y; });
   double last = -1e9;
-  for (const Label& label : labels) {
-    last = std::max(label.y, last + 15);
-    svg.text({x, last + 4}, label.text, fmt::format("name f{}", label.colour));
-  }
+  for (Label& label : labels) last = label.y = std::max(label.y, last + kApart);
+  double next = corner.y + kApart;
+  for (auto label = labels.rbegin(); label != labels.rend(); ++label)
+    next = label->y = std::min(label->y, next - kApart);
+  for (const Label& label : labels)
+    svg.text({corner.x, label.y + 4}, label.text, fmt::format("name f{}", label.colour));
 }
+
+Point label_corner(const Area& plot) { return {plot.right() + 10, plot.bottom()}; }
 
 // Values between low and high on a logarithmic or a linear axis.
 struct Axis {
@@ -184,11 +195,25 @@ std::string plot_by_processors(std::string_view id, std::string_view title, cons
     for (std::size_t i = 0; i < points.size(); ++i)
       svg.rectangle({points[i].x - 3.5, points[i].y - 3.5, 7, 7}, fmt::format("dot f{}", colour),
                     fmt::format("{}: {}", line.policy,
-                                logarithmic ? time_text(line.values[i]) : percent_text(line.values[i])));
+                                logarithmic ? time_text(line.values[i]) : loss_text(line.values[i])));
     if (!points.empty()) labels.push_back({points.back().y, line.policy, colour});
   }
-  draw_labels(svg, plot.right() + 8, labels);
+  draw_labels(svg, label_corner(plot), labels);
   return svg.take();
+}
+
+// End and excess of each interval; of so many that they would not be told apart, the means of neighbours.
+std::vector<std::pair<double, double>> thinned_excess(const std::vector<IntervalSample>& intervals) {
+  constexpr std::size_t kPointsMax = 600;
+  const std::size_t together = (intervals.size() + kPointsMax - 1) / kPointsMax;
+  std::vector<std::pair<double, double>> points;
+  for (std::size_t i = 0; i < intervals.size(); i += together) {
+    const std::size_t end = std::min(i + together, intervals.size());
+    double sum = 0;
+    for (std::size_t j = i; j < end; ++j) sum += intervals[j].max_over_mean / intervals[j].lower_bound - 1;
+    points.emplace_back(intervals[end - 1].end_seconds, sum / static_cast<double>(end - i));
+  }
+  return points;
 }
 
 // Of one machine: how far each policy was from what could be reached, over time.
@@ -221,43 +246,75 @@ std::string plot_excess(std::string_view id, const Simulation& simulation, std::
   std::vector<Label> labels;
   for (const Outcome* outcome : outcomes) {
     std::vector<Point> points;
-    for (const IntervalSample& sample : outcome->intervals)
-      points.push_back({scale.x(sample.end_seconds),
-                        scale.y(std::clamp(sample.max_over_mean / sample.lower_bound - 1, 0.0, high))});
+    for (const auto& [end, excess] : thinned_excess(outcome->intervals))
+      points.push_back({scale.x(end), scale.y(std::clamp(excess, 0.0, high))});
     svg.polyline(points, fmt::format("worker w{}", colour_of(outcome->policy)), outcome->policy);
     labels.push_back({points.back().y, outcome->policy, colour_of(outcome->policy)});
   }
-  draw_labels(svg, scale.area.right() + 8, labels);
+  draw_labels(svg, label_corner(scale.area), labels);
   return svg.take();
 }
 
-// The answer in one sentence for each machine: the policy against static hashing.
-void add_lead(const Simulation& simulation, PageText& page) {
-  const auto of = [&](std::uint32_t processors, std::string_view policy) -> const Outcome* {
-    for (const Case& one : simulation.cases)
-      if (one.outcome.processors == processors && one.outcome.policy == policy) return &one.outcome;
-    return nullptr;
-  };
-  const Table table = by_processors(simulation, [](const Outcome& o) { return o.p99_ns; });
-  page.add("<p class=\"lead\">");
-  for (const std::uint32_t processors : table.processors) {
-    const Outcome* best = nullptr;
-    for (const Case& one : simulation.cases) {
-      if (one.outcome.yardstick || one.outcome.processors != processors) continue;
-      if (best == nullptr || one.outcome.p99_with_lost_ns < best->p99_with_lost_ns) best = &one.outcome;
-    }
-    const Outcome* fixed = of(processors, "static");
-    const Outcome* index = of(processors, "index");
-    const Outcome* told = index != nullptr ? index : best;
-    if (told == nullptr) continue;
-    page.add("On <b>{}</b> processors {} serves 99 % of all packets within <b>{}</b> and loses {}",
-             count_text(processors), escaped(told->policy), time_text(told->p99_ns),
-             percent_text(told->loss));
-    if (fixed != nullptr && fixed != told)
-      page.add("; static hashing needs {} and loses {}", time_text(fixed->p99_ns), percent_text(fixed->loss));
-    page.add(". ");
+bool better(const Outcome& a, const Outcome& b) { return a.p99_with_lost_ns < b.p99_with_lost_ns; }
+
+// What one policy did at worst.
+struct Worst {
+  double p99_ns = 0, loss = 0;
+  void note(const Outcome& outcome) {
+    p99_ns = std::max(p99_ns, outcome.p99_ns);
+    loss = std::max(loss, outcome.loss);
   }
-  page.add("</p>\n");
+  std::string text() const {
+    return fmt::format("99 % of packets within <b>{}</b>, {}", time_text(p99_ns),
+                       loss == 0 ? "none lost" : fmt::format("up to <b>{}</b> lost", loss_text(loss)));
+  }
+};
+
+// Policies, the best first by how often it was best; then by what they did at worst.
+std::vector<std::string> ranked_policies(const Simulation& simulation, std::map<std::string, Worst>& worst) {
+  std::map<std::string, int> wins;
+  std::map<std::uint32_t, const Outcome*> best;  // by processors
+  for (const Case& one : simulation.cases) {
+    if (one.outcome.yardstick) continue;
+    worst[one.outcome.policy].note(one.outcome);
+    const Outcome*& place = best[one.outcome.processors];
+    if (place == nullptr || better(one.outcome, *place)) place = &one.outcome;
+  }
+  for (const auto& [processors, outcome] : best) ++wins[outcome->policy];
+  std::vector<std::string> ranked;
+  for (const auto& [policy, value] : worst) ranked.push_back(policy);
+  std::sort(ranked.begin(), ranked.end(), [&](const std::string& a, const std::string& b) {
+    return wins[a] != wins[b] ? wins[a] > wins[b] : worst[a].p99_ns < worst[b].p99_ns;
+  });
+  return ranked;
+}
+
+// The answer, before any plot: what each policy did on the machine where it did worst, and a cell for each
+// machine.
+void add_lead(const Simulation& simulation, PageText& page) {
+  std::map<std::string, Worst> worst;
+  const std::vector<std::string> ranked = ranked_policies(simulation, worst);
+  page.add("<p class=\"lead\">");
+  for (const std::string& policy : ranked)
+    page.add("<b class=\"f{}\">{}</b>: {}.<br>\n", colour_of(policy), escaped(policy), worst[policy].text());
+  page.add("</p>\n<div class=\"scroll\"><table class=\"answer\"><tr><th>p99, and packets lost</th>");
+  const Table table = by_processors(simulation, [](const Outcome& o) { return o.p99_ns; });
+  const Table loss = by_processors(simulation, [](const Outcome& o) { return o.loss; });
+  for (const std::uint32_t processors : table.processors)
+    page.add("<th>{} {}</th>", count_text(processors), processors == 1 ? "processor" : "processors");
+  page.add("</tr>\n");
+  for (std::size_t i = 0; i < table.lines.size(); ++i) {
+    const Line& line = table.lines[i];
+    page.add("<tr><td class=\"name f{}\">{}{}</td>", colour_of(line.policy), escaped(line.policy),
+             line.yardstick ? " (yardstick)" : "");
+    for (std::size_t j = 0; j < line.values.size(); ++j) {
+      const double lost = loss.lines[i].values[j];
+      page.add("<td>{}{}</td>", time_text(line.values[j]),
+               lost == 0 ? "" : fmt::format("<br><b class=\"lost\">{} lost</b>", loss_text(lost)));
+    }
+    page.add("</tr>\n");
+  }
+  page.add("</table></div>\n");
 }
 
 void add_rows(const Simulation& simulation, const ReportOptions& report, PageText& page) {
@@ -275,7 +332,7 @@ void add_rows(const Simulation& simulation, const ReportOptions& report, PageTex
     processors = o.processors;
     page.add("<tr><td>{}{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>", escaped(o.policy),
              o.yardstick ? " (yardstick)" : fmt::format(", {} buckets", count_text(o.buckets)),
-             time_text(o.p50_ns), time_text(o.p99_ns), time_text(o.p999_ns), percent_text(o.loss));
+             time_text(o.p50_ns), time_text(o.p99_ns), time_text(o.p999_ns), loss_text(o.loss));
     if (o.yardstick) {
       page.add("<td></td><td></td><td></td><td></td><td></td>");
     } else {
@@ -294,8 +351,11 @@ void add_cases(const Simulation& simulation, const ReportOptions& report, PageTe
   add_lead(simulation, page);
   page.add(
       "<h2>Latency of 99 % of packets</h2>\n<p class=\"soft\">From arrival to the end of service. Dashed: "
-      "yardsticks "
-      "outside the method, which let packets of a connection overtake each other.</p>\n{}",
+      "yardsticks outside the method, which let packets of a connection overtake each other. {}</p>\n{}",
+      simulation.options.traffic.load ? "Every machine is given the same load: the more processors, the more "
+                                        "traffic. How many a given traffic "
+                                        "needs is what --target-p99 says."
+                                      : "Every machine is given the same traffic.",
       plot_by_processors("latency", "Latency of 99 % of packets",
                          by_processors(simulation, [](const Outcome& o) { return o.p99_ns; }), true));
   page.add(
@@ -307,7 +367,7 @@ void add_cases(const Simulation& simulation, const ReportOptions& report, PageTe
     const std::string plot = plot_excess(fmt::format("excess{}", i), simulation, loss.processors[i]);
     if (!plot.empty()) page.add("<p>{} processors</p>\n{}", count_text(loss.processors[i]), plot);
   }
-  page.add("<h2>Loss</h2>\n");
+  page.add("<h2>Packets lost</h2>\n");
   const bool any = std::any_of(simulation.cases.begin(), simulation.cases.end(),
                                [](const Case& one) { return one.outcome.lost != 0; });
   if (any) {
@@ -319,19 +379,89 @@ void add_cases(const Simulation& simulation, const ReportOptions& report, PageTe
   add_rows(simulation, report, page);
 }
 
+// Trials of a search: p99 by processors, both logarithmic; what was never served stands at the upper edge.
+std::string plot_trials(const Simulation& simulation) {
+  const auto target_ns = static_cast<double>(*simulation.options.target_p99_ns);
+  double least_ns = target_ns, greatest_ns = target_ns;
+  std::set<double> tried;  // numbers of processors
+  for (const Needed& needed : simulation.needed) {
+    for (const Trial& trial : needed.trials) {
+      tried.insert(trial.processors);
+      if (!std::isfinite(trial.p99_ns)) continue;
+      least_ns = std::min(least_ns, trial.p99_ns);
+      greatest_ns = std::max(greatest_ns, trial.p99_ns);
+    }
+  }
+  const Axis y{true, std::pow(10, std::floor(std::log10(least_ns))),
+               std::pow(10, std::floor(std::log10(greatest_ns)) + 1)};
+  const Axis x{true, *tried.begin() / 1.1, std::max(*tried.rbegin(), *tried.begin() + 1) * 1.1};
+  Svg svg(
+      "trials", 1100, 320, "Latency of 99 % of packets by processors",
+      "The 99th percentile of latency for each number of processors that was tried, a line for each policy.");
+  const Area plot{80, 14, 860, 260};
+  const auto at = [&](const Trial& trial) {
+    const double value = std::isfinite(trial.p99_ns) ? trial.p99_ns : y.high;
+    return Point{plot.x + plot.width * x.part(trial.processors), plot.bottom() - plot.height * y.part(value)};
+  };
+  draw_axis(svg, plot, y);
+  svg.line({plot.x, plot.bottom()}, {plot.right(), plot.bottom()}, "axis");
+  double last_x = -1e9;
+  for (const double processors : tried) {
+    const double tick_x = plot.x + plot.width * x.part(processors);
+    if (tick_x < last_x + 30) continue;
+    last_x = tick_x;
+    svg.text({tick_x, plot.bottom() + 20}, count_text(static_cast<std::uint64_t>(processors)), "tick",
+             Anchor::kMiddle);
+  }
+  svg.text({plot.right(), plot.bottom() + 36}, "processors", "tick", Anchor::kEnd);
+  const double target_y = plot.bottom() - plot.height * y.part(target_ns);
+  const std::array<Point, 2> target{{{plot.x, target_y}, {plot.right(), target_y}}};
+  svg.polyline(target, "target", "target");
+  svg.text({plot.x + 4, target_y - 5}, "target", "tick");
+  std::vector<Label> labels;
+  for (const Needed& needed : simulation.needed) {
+    const int colour = colour_of(needed.policy);
+    std::vector<Point> points;
+    for (const Trial& trial : needed.trials) points.push_back(at(trial));
+    svg.polyline(points, fmt::format("worker w{}{}", colour, needed.yardstick ? " yard" : ""), needed.policy);
+    for (std::size_t i = 0; i < points.size(); ++i)
+      svg.rectangle({points[i].x - 3.5, points[i].y - 3.5, 7, 7}, fmt::format("dot f{}", colour),
+                    fmt::format("{}, {} processors: {}", needed.policy, needed.trials[i].processors,
+                                time_text(needed.trials[i].p99_ns)));
+    if (!points.empty()) labels.push_back({points.back().y, needed.policy, colour});
+  }
+  draw_labels(svg, label_corner(plot), labels);
+  return svg.take();
+}
+
+void add_needed_lead(const Simulation& simulation, PageText& page) {
+  page.add("<p class=\"lead\">");
+  for (const Needed& needed : simulation.needed) {
+    if (needed.yardstick) continue;
+    page.add("<b class=\"f{}\">{}</b>: {}.<br>\n", colour_of(needed.policy), escaped(needed.policy),
+             needed.processors == 0 ? fmt::format("more than {} processors", count_text(kProcessorsMax))
+                                    : fmt::format("<b>{}</b> processors", count_text(needed.processors)));
+  }
+  page.add("</p>\n");
+}
+
 void add_needed(const Simulation& simulation, PageText& page) {
-  page.add(
-      "<h2>Processors needed for a p99 of {}</h2>\n<table><tr><th>policy</th><th>processors</th><th>p99</th>"
-      "<th>loss</th><th>load</th></tr>\n",
-      time_text(static_cast<double>(*simulation.options.target_p99_ns)));
+  page.add("<h2>Processors needed for a p99 of {} at {}</h2>\n",
+           time_text(static_cast<double>(*simulation.options.target_p99_ns)),
+           observe::rate_text(simulation.searched_rate, "pps"));
+  add_needed_lead(simulation, page);
+  page.add("{}<table><tr><th>policy</th><th>processors</th><th>p99</th><th>loss</th><th>load</th></tr>\n",
+           plot_trials(simulation));
   for (const Needed& needed : simulation.needed) {
     if (needed.processors == 0) {
-      page.add("<tr><td>{}</td><td>more than {}</td></tr>\n", escaped(needed.policy),
-               count_text(kProcessorsMax));
+      const Trial* best = best_trial(needed);
+      page.add("<tr><td>{}</td><td>more than {}</td><td colspan=\"3\">{} at best, with {}</td></tr>\n",
+               escaped(needed.policy), count_text(kProcessorsMax), time_text(best->p99_ns),
+               count_text(best->processors));
     } else {
       page.add("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n", escaped(needed.policy),
                count_text(needed.processors), time_text(needed.outcome.p99_ns),
-               percent_text(needed.outcome.loss), percent_text(needed.outcome.load));
+               loss_text(needed.outcome.loss), percent_text(needed.outcome.load));
     }
   }
   page.add("</table>\n");

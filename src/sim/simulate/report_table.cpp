@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <iterator>
 
@@ -32,7 +33,7 @@ std::string header(const ReportOptions& report) {
 std::string row(const Outcome& outcome, const ReportOptions& report) {
   std::string text =
       fmt::format("{:12} {:>9} {:>9} {:>9} {:>8}  ", outcome.policy, time_text(outcome.p50_ns),
-                  time_text(outcome.p99_ns), time_text(outcome.p999_ns), percent_text(outcome.loss));
+                  time_text(outcome.p99_ns), time_text(outcome.p999_ns), loss_text(outcome.loss));
   text += outcome.yardstick ? fmt::format("{:>8} {:>7} {:>8} {:>7}", "-", "-", "-", "-")
                             : fmt::format("{:8.3f} {:>7} {:8.1f} {:7.3f}", outcome.interval_max_over_mean,
                                           percent_text(outcome.excess), outcome.moves_per_second,
@@ -49,16 +50,19 @@ bool same_machine(const Case& a, const Case& b) {
 }
 
 std::string needed_table(const Simulation& simulation) {
-  std::string text = fmt::format("processors needed for a p99 of {}\n\n{:12} {:>10} {:>9} {:>8} {:>8}\n",
-                                 time_text(static_cast<double>(*simulation.options.target_p99_ns)), "",
-                                 "processors", "p99", "loss", "load");
+  std::string text =
+      fmt::format("processors needed for a p99 of {} at {}\n\n{:12} {:>10} {:>9} {:>8} {:>8}\n",
+                  time_text(static_cast<double>(*simulation.options.target_p99_ns)),
+                  rate_text(simulation.searched_rate, "pps"), "", "processors", "p99", "loss", "load");
   for (const Needed& needed : simulation.needed) {
     if (needed.processors == 0) {
-      text += fmt::format("{:12} more than {}\n", needed.policy, count_text(kProcessorsMax));
+      const Trial* best = best_trial(needed);
+      text += fmt::format("{:12} more than {}: {} at best, with {}\n", needed.policy,
+                          count_text(kProcessorsMax), time_text(best->p99_ns), count_text(best->processors));
       continue;
     }
     text += fmt::format("{:12} {:>10} {:>9} {:>8} {:>8}\n", needed.policy, count_text(needed.processors),
-                        time_text(needed.outcome.p99_ns), percent_text(needed.outcome.loss),
+                        time_text(needed.outcome.p99_ns), loss_text(needed.outcome.loss),
                         percent_text(needed.outcome.load));
   }
   return text;
@@ -72,6 +76,18 @@ std::string time_text(double nanoseconds) {
   if (nanoseconds < 1e6) return fmt::format("{:.3g} us", nanoseconds / 1e3);
   if (nanoseconds < 1e9) return fmt::format("{:.3g} ms", nanoseconds / 1e6);
   return fmt::format("{:.3g} s", nanoseconds / 1e9);
+}
+
+std::string loss_text(double fraction) {
+  if (fraction == 0) return "0";
+  if (fraction >= 0.1) return percent_text(fraction);
+  return fmt::format("{:.2g} %", 100 * fraction);
+}
+
+const Trial* best_trial(const Needed& needed) {
+  const auto best = std::min_element(needed.trials.begin(), needed.trials.end(),
+                                     [](const Trial& a, const Trial& b) { return a.p99_ns < b.p99_ns; });
+  return best == needed.trials.end() ? nullptr : &*best;
 }
 
 std::string traffic_name(const Traffic& traffic) {

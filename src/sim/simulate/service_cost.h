@@ -16,12 +16,16 @@ namespace evenkeel::sim {
 inline constexpr const char* kServiceHelp =
     "fixed:NS, perbyte:NS,NS_PER_BYTE, exp:MEAN_NS, bimodal:NS,NS_OF_SOME,FRACTION_OF_SOME";
 
+// About 10 us a packet; longer ones take longer, so that packets can overtake each other where order is not
+// kept.
+inline constexpr std::string_view kServiceDefault = "perbyte:5000,5";
+
 class ServiceCost {
  public:
   // A usage error for anything but kServiceHelp, and for costs that are not above 0 or beyond a second.
   static Result<ServiceCost> parse(std::string_view text, std::uint64_t seed);
 
-  // Nanoseconds, at least 1.
+  // Nanoseconds, above 0 (an exponential cost may round to 0).
   double of(std::uint64_t sequence, std::uint32_t wire_length) const;
   double mean_ns(double mean_wire_length) const;
   const std::string& text() const { return text_; }

@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,6 +12,7 @@
 #include "evenkeel/result.h"
 #include "sim/simulate/capture_feed.h"
 #include "sim/simulate/outcome.h"
+#include "sim/simulate/progress.h"
 #include "sim/simulate/service_cost.h"
 #include "sim/simulate/workload.h"
 #include "sim/simulate/yardstick.h"
@@ -37,7 +37,7 @@ struct SimulationOptions {
   std::vector<std::uint32_t> buckets;  // empty: by the number of processors, see buckets_for()
   std::vector<std::string> policies;
   bool yardsticks = true;
-  std::string service = "fixed:10000";
+  std::string service{kServiceDefault};
   MachineOptions machine;  // but for what stands above
   std::optional<std::int64_t> duration_ns;
   std::uint64_t packets_max = 20'000'000;  // of each machine: a run ends before its duration then
@@ -60,27 +60,36 @@ struct Case {
   Outcome outcome;
 };
 
-// The smallest number of processors with which a policy keeps the 99th percentile below the target.
+// A number of processors that was simulated in search of the smallest.
+struct Trial {
+  std::uint32_t processors = 0;
+  double p99_ns = 0;  // lost packets taken as never served: it may be infinite
+};
+
+// The smallest number of processors with which a policy keeps the 99th percentile below the target. With
+// kNeighbours fewer processors, and any number between, it was missed: more noise than that is not looked
+// for.
 struct Needed {
   std::string policy;
   bool yardstick = false;
   std::uint32_t processors = 0;  // 0: not even with as many as there may be
   Outcome outcome;               // with so many
-  std::uint32_t tried = 0;       // numbers of processors that were simulated
+  std::vector<Trial> trials;     // by processors
 };
+
+inline constexpr std::uint32_t kNeighbours = 4;
 
 struct Simulation {
   SimulationOptions options;
   std::vector<Case> cases;     // by processors, buckets and policy, yardsticks last
   std::vector<Needed> needed;  // with a target
+  double searched_rate = 0;    // likewise: packets a second of the traffic, for any number of processors
 };
 
 // 64 buckets for each processor, at least 1,024, a power of two.
 std::uint32_t buckets_for(std::uint32_t processors);
 
-// Called as cases end, in any order, by one thread at a time.
-using Progress = std::function<void(const Outcome&)>;
-
+// Fails also for a target that no number of processors can meet.
 Result<Simulation> run_simulation(const SimulationOptions& options, const Progress& progress);
 
 }  // namespace evenkeel::sim

@@ -277,7 +277,7 @@ void WorkloadFeed::emit(const Train& train, Arrival& arrival) {
     wire_length_ = bytes + kHeaderBytes;
   }
   slot_ = train.slot;
-  arrival.time_ns = static_cast<std::int64_t>(train.time_ns);
+  arrival.time_ns = virtual_time_ns(train.time_ns);
   arrival.sequence = sequence_++;
   arrival.connection = train.slot;
   arrival.wire_length = wire_length_;
