@@ -86,9 +86,11 @@ class Distributor final : public Handoff {
     std::array<rte_mbuf*, kBatch> batch;
     for (std::size_t i = 0; i < burst.size(); ++i)
       batch[i] = &mbufs_[static_cast<std::size_t>(burst[i] - first_)];
-    rte_distributor_process(distributor_, batch.data(), static_cast<unsigned>(burst.size()));
+    // It takes none before its worker has asked for the first time.
+    const int given =
+        rte_distributor_process(distributor_, batch.data(), static_cast<unsigned>(burst.size()));
     rte_distributor_returned_pkts(distributor_, returned_.data(), static_cast<unsigned>(returned_.size()));
-    return burst.size();
+    return static_cast<std::size_t>(given);
   }
   // What it still holds goes out only when it is called.
   void push_on() override { rte_distributor_process(distributor_, nullptr, 0); }

@@ -167,18 +167,25 @@ double median(const std::vector<Cost>& costs, double Cost::*field) {
   return values[values.size() / 2];
 }
 
+std::string outputs_of(const Options& options) { return options.folder + "/outputs"; }
+
+// Every run writes new files: what overwrites an older one waits for the disk when it closes it (ext4), and
+// what is deleted early is not written to the disk behind the back of the next.
+void clear_outputs(const Options& options) {
+  std::filesystem::remove_all(outputs_of(options));
+  std::filesystem::create_directories(outputs_of(options));
+}
+
 std::vector<Program> programs_for(const Options& options, const std::string& capture) {
-  const std::string flows = options.folder + "/nfpcapd";
-  std::filesystem::create_directories(flows);
+  const std::string outputs = outputs_of(options);
   return {
       {"evenkeel",
-       {options.evenkeel, "run", "--input", capture, "--workers", "1", "--flows",
-        options.folder + "/flows.jsonl"},
+       {options.evenkeel, "run", "--input", capture, "--workers", "1", "--flows", outputs + "/flows.jsonl"},
        {}},
       {"evenkeel, no records", {options.evenkeel, "run", "--input", capture, "--workers", "1"}, {}},
       // Without -c none it waits for its control socket after the capture's end.
       {"softflowd", {"softflowd", "-c", "none", "-d", "-r", capture, "-m", "1000000"}, {}},
-      {"nfpcapd", {"nfpcapd", "-r", capture, "-w", flows}, {}},
+      {"nfpcapd", {"nfpcapd", "-r", capture, "-w", outputs}, {}},
   };
 }
 
@@ -187,7 +194,9 @@ int compare(const Options& options, const std::string& capture) {
   for (int round = 0; round < options.rounds; ++round) {
     for (Program& program : programs) {
       Cost cost;
+      clear_outputs(options);
       if (run(program.command, cost)) program.costs.push_back(cost);
+      clear_outputs(options);
     }
   }
   std::printf("%u packets, %u connections; medians of %d rounds\n  %-22s %10s %10s %10s %8s\n",
@@ -233,7 +242,7 @@ double resident_mb(const Options& options, std::uint32_t connections) {
   other.connections = connections;
   Cost cost;
   run({options.evenkeel, "run", "--input", capture_of(other), "--workers", "1", "--flows",
-       options.folder + "/flows.jsonl"},
+       outputs_of(options) + "/flows.jsonl"},
       cost);
   return cost.resident_mb;
 }
