@@ -82,6 +82,13 @@ class Distributor final : public Handoff {
         distributor_(rte_distributor_create("bench", SOCKET_ID_ANY, 1, RTE_DIST_ALG_BURST)) {}
   std::string name() const override { return "rte_distributor, burst"; }
   bool usable() const override { return distributor_ != nullptr; }
+  void fill(std::span<Packet* const> burst, std::uint64_t number) override {
+    for (const Packet* packet : burst) {
+      rte_mbuf& mbuf = mbufs_[static_cast<std::size_t>(packet - first_)];
+      mbuf.pkt_len = static_cast<std::uint32_t>(number++);
+      mbuf.data_len = 60;
+    }
+  }
   std::size_t give(std::span<Packet* const> burst) override {
     std::array<rte_mbuf*, kBatch> batch;
     for (std::size_t i = 0; i < burst.size(); ++i)

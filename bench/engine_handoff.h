@@ -1,6 +1,6 @@
-// How handoffs are compared: one thread gives descriptors in bursts of 32, another takes them and reads the
-// first line of each. Time is that of the time-stamp counter, from the first gift to the last descriptor
-// taken.
+// How handoffs are compared: one thread fills descriptors, as what receives packets does, and gives them in
+// bursts of 32; another takes them and reads the first line of each. Time is that of the time-stamp counter,
+// from the first gift to the last descriptor taken.
 #pragma once
 
 #include <pthread.h>
@@ -63,6 +63,14 @@ class Handoff {
   // True where threads of its own take what is given: take() then only says how much that was.
   virtual bool takes_by_itself() const { return false; }
 
+  // [giver] Fills these descriptors, of which the first has this number. Not again for those that there was no
+  // room for.
+  virtual void fill(std::span<Packet* const> burst, std::uint64_t number) {
+    for (Packet* packet : burst) {
+      packet->time_ns = static_cast<std::int64_t>(number);
+      packet->sequence = number++;
+    }
+  }
   // [giver] Gives the first of these, and returns how many; 0: there is no room now.
   virtual std::size_t give(std::span<Packet* const> burst) = 0;
   // [giver] Called while the last of them are not taken yet.
@@ -75,20 +83,28 @@ class Handoff {
 // while it waits.
 class Gifts {
  public:
-  explicit Gifts(std::span<Packet> packets) : packets_(packets) {}
+  Gifts(Handoff& handoff, std::span<Packet> packets) : handoff_(handoff), packets_(packets) {}
 
-  // The next burst; advance() goes past what was given of it.
-  std::span<Packet* const> next(std::uint64_t left) {
+  // Gives as many as there is room for of the next burst; returns how many.
+  std::size_t give(std::uint64_t left) {
     const std::size_t count = left < kBatch ? left : kBatch;
-    for (std::size_t i = 0; i < count; ++i) burst_[i] = &packets_[(at_ + i) & (packets_.size() - 1)];
-    return {burst_.data(), count};
+    for (std::size_t i = 0; i < count; ++i) burst_[i] = &packets_[(given_ + i) & (packets_.size() - 1)];
+    if (filled_ < given_ + count) {
+      handoff_.fill({burst_.data() + (filled_ - given_), static_cast<std::size_t>(given_ + count - filled_)},
+                    filled_);
+      filled_ = given_ + count;
+    }
+    const std::size_t now = handoff_.give({burst_.data(), count});
+    given_ += now;
+    return now;
   }
-  void advance(std::size_t given) { at_ += given; }
 
  private:
+  Handoff& handoff_;
   std::span<Packet> packets_;  // a power of two of them
   std::array<Packet*, kBatch> burst_{};
-  std::size_t at_ = 0;
+  std::uint64_t given_ = 0;
+  std::uint64_t filled_ = 0;
 };
 
 // So that the compiler does not leave out what made the value.
@@ -128,13 +144,12 @@ inline double run_on_two(Handoff& handoff, std::span<Packet> packets, std::uint6
     take_all();
   });
   while (!ready) relax();
-  Gifts gifts(packets);
+  Gifts gifts(handoff, packets);
   const std::uint64_t start = base::CycleClock::ticks();
   std::uint64_t given = 0;
   while (given < most && base::CycleClock::ticks() - start < ticks_max) {
-    const std::size_t now = handoff.give(gifts.next(most - given));
+    const std::size_t now = gifts.give(most - given);
     if (now == 0) relax();
-    gifts.advance(now);
     given += now;
   }
   count = given;
@@ -146,13 +161,11 @@ inline double run_on_two(Handoff& handoff, std::span<Packet> packets, std::uint6
 // Ticks a packet where one thread gives and takes by turns.
 inline double run_on_one(Handoff& handoff, std::span<Packet> packets, std::uint64_t count) {
   Touched touched;
-  Gifts gifts(packets);
+  Gifts gifts(handoff, packets);
   const std::uint64_t start = base::CycleClock::ticks();
   std::uint64_t taken = 0;
   for (std::uint64_t given = 0; given < count;) {
-    const std::size_t now = handoff.give(gifts.next(count - given));
-    gifts.advance(now);
-    given += now;
+    given += gifts.give(count - given);
     taken += handoff.take(touched);
   }
   while (taken < count) {
