@@ -12,9 +12,12 @@ namespace evenkeel::base {
 
 // enumerator, name, the law that it breaks (docs: ARCHITECTURE.md, "Laws")
 #define EVENKEEL_FAULTS_LIST(X)                                                                         \
-  X(kTakeOverAtOnce, "take_over_at_once", "order: a new owner does not wait for the old one")           \
+  X(kTakeOverAtOnce, "take_over_at_once", "ownership: a new owner does not wait for the old one")       \
   X(kServeBeforeParked, "serve_before_parked", "order: parked packets are served in reverse")           \
   X(kLetGoAtFirstMark, "let_go_at_first_mark", "ownership: an old owner waits for one dispatcher only") \
+  X(kSkipFence, "skip_fence", "order: an old owner lets go before it has read its own kernel ring")     \
+  X(kSkipGracePeriod, "skip_grace_period",                                                              \
+    "order: the kernel's new table counts while packets that met the old one are on their way")         \
   X(kForgetParked, "forget_parked", "conservation: parked packets are lost at a handover")              \
   X(kServeUnowned, "serve_unowned", "ownership: a worker serves a bucket that is on its way to it")     \
   X(kLoseTimers, "lose_timers", "timers: a new owner does not look for what is due in its bucket")      \

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "actuator/in_process/steered_table_actuator.h"
 #include "actuator/in_process/table_actuator.h"
 #include "base/check.h"
 #include "base/random.h"
@@ -14,6 +15,7 @@
 #include "engine/engine.h"
 #include "evenkeel/policy.h"
 #include "sim/law_book.h"
+#include "sim/simulated_kernel.h"
 #include "sim/synthetic_source.h"
 #include "sim/virtual_clock.h"
 
@@ -24,14 +26,15 @@ namespace {
 using WitnessEngine = engine::Engine<Witness, VirtualClock>;
 
 // Steps without which a run counts as hung: far above what the slowest setting needs.
-constexpr std::uint64_t kStepsMax = 20'000'000;
+constexpr std::uint64_t kStepsMax = 500'000;
 
 // Who decides what moves.
 enum class Mover : std::uint8_t { kFew, kAll, kLoop };
 
 struct Setting {
+  bool steered;  // as live input: the kernel gives each worker's dispatcher the packets of its buckets
   std::uint32_t dispatchers, workers, buckets, connections, connections_max, blocks, packets_per_block;
-  std::uint64_t packets;  // of each dispatcher
+  std::uint64_t packets;  // of each source
   std::size_t ring_capacity;
   bool waits;
   Mover mover;                          // some buckets at random, all at once, or the control loop
@@ -85,8 +88,13 @@ Setting choose_setting(base::Random& random) {
   setting.deadline_after_ns =
       random.below(2) == 0 ? static_cast<std::int64_t>(1 + random.below(20'000'000)) : 0;
   setting.queueing = choose_queueing(random, setting.waits);
+  setting.steered = random.below(3) == 0;
+  if (setting.steered) setting.dispatchers = setting.workers;
   return setting;
 }
+
+// What packets come from: the dispatchers' own, or the one wire before the kernel.
+std::uint32_t sources_of(const Setting& setting) { return setting.steered ? 1 : setting.dispatchers; }
 
 std::string describe_mover(const Setting& s) {
   std::string text = s.mover == Mover::kLoop  ? fmt::format("policy {}", policy_names()[s.policy])
@@ -96,6 +104,7 @@ std::string describe_mover(const Setting& s) {
   if (s.flood_each != 0) text += ", floods";
   if (s.jump_each != 0) text += ", packet time jumps";
   if (s.clock_jump_each != 0) text += ", the clock jumps";
+  if (s.steered) text += ", steered by the kernel";
   return text;
 }
 
@@ -133,13 +142,15 @@ class Interleaving {
   explicit Interleaving(std::uint64_t seed)
       : random_(seed),
         setting_(choose_setting(random_)),
-        laws_({.sources = setting_.dispatchers,
+        laws_({.sources = sources_of(setting_),
                .packets_per_source = setting_.packets,
                .connections = setting_.connections,
                .buckets = setting_.buckets,
                .connections_max = setting_.connections_max,
                .idle_ns = setting_.idle_ns,
-               .exact = setting_.waits && setting_.dispatchers == 1 && evicts_nothing(setting_)}) {
+               .exact = setting_.waits && setting_.dispatchers == 1 && !setting_.steered &&
+                        evicts_nothing(setting_)}),
+        steered_moves_(setting_.dispatchers) {
     build();
   }
 
@@ -147,6 +158,8 @@ class Interleaving {
 
  private:
   void build();
+  void build_sources();
+  void build_control();
   void step();
   void choose_weights();
   void step_dispatcher(std::size_t index);
@@ -167,6 +180,10 @@ class Interleaving {
   std::vector<std::unique_ptr<SyntheticSource>> sources_;
   std::unique_ptr<WitnessEngine> engine_;
   std::vector<std::unique_ptr<Source>> witnessed_;
+  const packet::Hasher hasher_ = *packet::Hasher::make("toeplitz", "");
+  std::unique_ptr<SimulatedKernel> kernel_;                     // of a steered run
+  bucket::SteeredMoves steered_moves_;                          // likewise
+  actuator::SteeredTableActuator* steered_actuator_ = nullptr;  // likewise
   std::unique_ptr<Policy> policy_;
   std::unique_ptr<actuator::TableActuator> actuator_;
   std::unique_ptr<control::LoadMeter> load_meter_;
@@ -176,28 +193,33 @@ class Interleaving {
   std::vector<bool> dispatcher_finished_;
   bool finishing_ = false;
   InterleavingResult result_;
-  // Actors are dispatchers, then workers, then the control thread; some are slow for a while.
+  // Actors are dispatchers, then workers, then the control thread, then the kernel; some are slow for a
+  // while.
   std::vector<std::uint64_t> weights_;
   std::uint64_t weights_until_ = 0;
 };
 
-void Interleaving::build() {
-  std::vector<Source*> sources;
-  for (std::uint32_t d = 0; d < setting_.dispatchers; ++d) {
+void Interleaving::build_sources() {
+  for (std::uint32_t i = 0; i < sources_of(setting_); ++i) {
     sources_.push_back(std::make_unique<SyntheticSource>(SyntheticOptions{
         .seed = random_.next(),
         .packets = setting_.packets,
         .connections = setting_.connections,
         .blocks = setting_.blocks,
         .packets_per_block = setting_.packets_per_block,
-        .source = static_cast<std::uint16_t>(d),
+        .source = static_cast<std::uint16_t>(i),
         .waits = setting_.waits,
         .flood_each = setting_.flood_each,
         .jump_each = setting_.jump_each,
     }));
     witnessed_.push_back(std::make_unique<WitnessedSource>(*sources_.back(), laws_));
-    sources.push_back(witnessed_.back().get());
   }
+  if (setting_.steered)
+    kernel_ = std::make_unique<SimulatedKernel>(random_.next(), *witnessed_[0], hasher_, setting_.workers);
+}
+
+void Interleaving::build() {
+  build_sources();
   engine::EngineOptions options;
   options.workers = setting_.workers;
   options.buckets = setting_.buckets;
@@ -205,9 +227,18 @@ void Interleaving::build() {
   options.ring_capacity = setting_.ring_capacity;
   options.lifetimes.idle_ns = setting_.idle_ns;
   options.queueing = setting_.queueing;
-  auto hasher = packet::Hasher::make("toeplitz", "");
+  std::vector<Source*> sources;
+  for (const auto& source : witnessed_) sources.push_back(source.get());
+  if (setting_.steered) {
+    sources.clear();
+    for (std::uint32_t i = 0; i < setting_.workers; ++i) {
+      sources.push_back(&kernel_->ring(i));
+      options.steered.push_back(&kernel_->ring(i));
+    }
+    options.moves = &steered_moves_;
+  }
   auto engine = WitnessEngine::make(
-      options, sources, std::move(*hasher),
+      options, sources, hasher_,
       [&](ProcessorId id) { return Witness(id, laws_, &now_ticks_, setting_.deadline_after_ns); },
       [&](ProcessorId) { return VirtualClock(&now_ticks_); });
   CHECK(engine.ok());
@@ -216,19 +247,31 @@ void Interleaving::build() {
   dispatcher_finished_.resize(setting_.dispatchers);
   in_service_.assign(setting_.workers, true);
   waiting_.resize(setting_.workers);
+  build_control();
+  result_.setting = describe(setting_);
+}
+
+void Interleaving::build_control() {
   auto policy = make_policy(policy_names()[setting_.policy]);
   CHECK(policy.ok());
   policy_ = std::move(*policy);
-  actuator_ = std::make_unique<actuator::TableActuator>(engine_->board());
+  if (setting_.steered) {
+    kernel_->begin(engine_->board().newest().owner);
+    auto steered =
+        std::make_unique<actuator::SteeredTableActuator>(engine_->board(), steered_moves_, *kernel_);
+    steered_actuator_ = steered.get();
+    actuator_ = std::move(steered);
+  } else {
+    actuator_ = std::make_unique<actuator::TableActuator>(engine_->board());
+  }
   load_meter_ = std::make_unique<control::LoadMeter>(engine_->worker_meters(), engine_->bucket_meters(),
                                                      std::vector<double>(setting_.workers, 1.0), 0);
   loop_ = std::make_unique<control::Loop>(*load_meter_, *policy_, *actuator_, [](const control::Round&) {});
-  result_.setting = describe(setting_);
 }
 
 // Who is slow, and how slow, changes every few hundred steps; a weight of 0 is a stall.
 void Interleaving::choose_weights() {
-  weights_.resize(setting_.dispatchers + setting_.workers + 1);
+  weights_.resize(setting_.dispatchers + setting_.workers + (setting_.steered ? 2 : 1));
   for (auto& weight : weights_) weight = random_.below(8) == 0 ? 0 : 1 + random_.below(10);
   weights_until_ = result_.steps + 1 + random_.below(500);
 }
@@ -245,6 +288,7 @@ void Interleaving::step() {
   if (setting_.clock_jump_each != 0 && random_.below(setting_.clock_jump_each) == 0)
     now_ticks_ += random_.below(100'000'000'000);
   if (actor == setting_.dispatchers + setting_.workers) return control();
+  if (actor > setting_.dispatchers + setting_.workers) return kernel_->step();
   // Law 7. What a new table brings may take memory, as that is not for each packet.
   const bool settled = engine_->board().settled();
   const std::uint64_t allocations = allocation_count == nullptr ? 0 : allocation_count();
@@ -269,6 +313,7 @@ void Interleaving::control() {
     finishing_ = true;
   }
   if (finishing_) return;
+  if (setting_.steered) CHECK(steered_actuator_->advance().ok());
   if (setting_.mover == Mover::kLoop) return tick();
   if (!engine_->board().settled() || setting_.workers == 1) return;
   if (setting_.removes && random_.below(4) == 0) remove_or_add_worker();
@@ -304,16 +349,16 @@ ProcessorId Interleaving::any_worker_in_service() {
 
 // Buckets of workers that are out of service all move.
 void Interleaving::move_buckets() {
-  std::vector<bucket::Reassignment> moves;
+  std::vector<Move> moves;
   const std::uint64_t chance = setting_.mover == Mover::kAll ? 1 : 1 + random_.below(setting_.buckets);
   for (std::uint32_t j = 0; j < setting_.buckets; ++j) {
     const ProcessorId from(engine_->board().newest().owner[j]);
     if (random_.below(chance) != 0 && in_service_[from.value()]) continue;
     const ProcessorId to = any_worker_in_service();
-    if (from != to) moves.push_back({BucketId(j), from, to});
+    if (from != to) moves.push_back({.bucket = BucketId(j), .from = from, .to = to});
   }
   result_.moves += moves.size();
-  engine_->board().publish(moves);
+  CHECK(actuator_->apply(moves).ok());
 }
 
 bool Interleaving::done() const {

@@ -4,8 +4,9 @@
 // What runs is the product: dispatchers, rings, bucket table, workers, connection tables, timers, queueing
 // model, and in some runs the control loop with a policy. What is replaced is the source, the clock and the
 // threads. Faults: threads that stall, a slow control loop, full rings, clocks that jump, floods of
-// connections, workers that are taken out of service and come back, moves of every bucket at once. After
-// every step the laws are checked (law_book.h); isolation has a run of its own (isolation.h).
+// connections, workers that are taken out of service and come back, moves of every bucket at once. Some runs
+// are of live input: a simulated kernel steers packets into a ring for each worker (simulated_kernel.h).
+// After every step the laws are checked (law_book.h); isolation has a run of its own (isolation.h).
 #pragma once
 
 #include <cstdint>

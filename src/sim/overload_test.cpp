@@ -328,7 +328,9 @@ TEST(Overload, ADeclaredCostThatIsWrongByTenTimesIsStillFair) {
     const auto wrong = dear_beside_cheap({}, [&](World& world) { return Declaring(world, factor); });
     const double ratio = ratio_of_time(wrong.first);
     EXPECT_GE((1 + ratio) * (1 + ratio) / (2 * (1 + ratio * ratio)), 0.99) << "declared times " << factor;
-    if (factor > 1) EXPECT_NEAR(ratio, 1, 0.01);
+    if (factor > 1) {
+      EXPECT_NEAR(ratio, 1, 0.01);
+    }
   }
 }
 
