@@ -57,6 +57,7 @@ Result<void> detach_xdp_program(const NetworkInterface& interface) {
 void forget_xdp_program(const std::string& pin) { unlink(pin.c_str()); }
 
 Result<void> put_xdp_program_back(int interface_index, const std::string& pin, bool generic) {
+  libbpf_set_print(nullptr);  // what fails is returned
   const base::FileDescriptor program(bpf_obj_get(pin.c_str()));
   if (!program.valid()) return runtime_error(fmt::format("cannot open {}: {}", pin, std::strerror(errno)));
   const std::uint32_t flags = flags_of(generic) | XDP_FLAGS_UPDATE_IF_NOEXIST;

@@ -88,10 +88,11 @@ CLI::Validator number_above_0(double max) {
   return real_number(fmt::format("a number above 0, at most {}", max), 0, max, false);
 }
 
-CLI::Validator duration(std::int64_t min_ns) {
+CLI::Validator duration(std::int64_t min_ns, std::int64_t max_ns) {
   return {[=](std::string& text) -> std::string {
             const auto parsed = base::parse_duration(text);
             if (!parsed) return parsed.error().message;
+            if (*parsed > max_ns) return refusal(fmt::format("at most {}", duration_text(max_ns)), text);
             if (*parsed >= min_ns) return "";
             return min_ns == 1 ? fmt::format("must be longer than 0, not '{}'", text)
                                : refusal(fmt::format("at least {}", duration_text(min_ns)), text);

@@ -30,8 +30,9 @@ CLI::Validator number(double min, double max);
 // The same, without 0.
 CLI::Validator number_above_0(double max);
 
-// "100ms": as base::parse_duration() takes it, of at least so long.
-CLI::Validator duration(std::int64_t min_ns = 1);
+// "100ms": as base::parse_duration() takes it, of at least and at most so long.
+CLI::Validator duration(std::int64_t min_ns = 1,
+                        std::int64_t max_ns = std::numeric_limits<std::int64_t>::max());
 // Of a text that has been checked.
 std::int64_t duration_ns(const std::string& text);
 

@@ -22,6 +22,7 @@ namespace evenkeel::cli {
 namespace {
 
 constexpr std::int64_t kIntervalMin_ns = 10 * base::kNanosecondsPerMillisecond;
+constexpr std::int64_t kIntervalMax_ns = base::kNanosecondsPerSecond;  // the watchdog looks once a round
 constexpr double kMovesPerSecondMax = 1e9;
 
 // As written on the command line.
@@ -172,9 +173,9 @@ void add_options(CLI::App& command, SteerArguments& arguments) {
   command.add_option("--cpus", arguments.cpus, "CPUs to steer to, e.g. 0-3,6 (default: all that are online)")
       ->type_name("LIST");
   command.add_option("--exclude-cpus", arguments.exclude_cpus, "CPUs to leave alone")->type_name("LIST");
-  command.add_option("--interval", arguments.interval, "time between two rounds")
+  command.add_option("--interval", arguments.interval, "time between two rounds, 10ms to 1s")
       ->capture_default_str()
-      ->check(duration(kIntervalMin_ns))
+      ->check(duration(kIntervalMin_ns, kIntervalMax_ns))
       ->type_name("DURATION");
   command.add_option("--duration", arguments.duration, "end after this long")
       ->check(duration())

@@ -2,30 +2,22 @@
 // interface as it was found.
 
 #include <fmt/format.h>
-#include <signal.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <time.h>
 
 #include <algorithm>
-#include <cerrno>
+#include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <memory>
-#include <numeric>
 #include <string>
 #include <thread>
 
 #include "actuator/network_interface.h"
 #include "actuator/nic_table/card.h"
 #include "actuator/nic_table/nic_table.h"
-#include "actuator/observer.h"
 #include "actuator/xdp_cpumap/xdp_cpumap.h"
 #include "actuator/xdp_owner.h"
-#include "base/file_descriptor.h"
 #include "cli/commands.h"
 #include "cli/signals.h"
-#include "cli/standard_output.h"
+#include "cli/steer_leftovers.h"
 #include "cli/steer_options.h"
 #include "cli/steer_output.h"
 #include "cli/steer_preflight.h"
@@ -34,7 +26,6 @@
 #include "control/steer_state.h"
 #include "control/steer_watchdog.h"
 #include "evenkeel/policy.h"
-#include "meter/cpu_time.h"
 
 namespace evenkeel::cli {
 namespace {
@@ -82,21 +73,6 @@ Result<std::unique_ptr<actuator::Steering>> make_steering(const SteerOptions& op
   return actuator::make_xdp_cpumap(cpumap);
 }
 
-// Undoes what a state says was changed. A process that ended took its own programs along; what outlives it is
-// put back.
-Result<void> undo(const control::SteerState& state) {
-  if (!actuator::is_present(state.interface, state.interface_index)) {
-    if (!state.previous_program.empty()) actuator::forget_xdp_program(state.previous_program);
-    return {};  // what was changed went with it
-  }
-  if (!state.table.empty()) {
-    if (auto written = actuator::write_table(state.interface, state.table); !written) return written;
-  }
-  if (state.previous_program.empty()) return {};
-  return actuator::put_xdp_program_back(state.interface_index, state.previous_program,
-                                        state.previous_generic);
-}
-
 class Session {
  public:
   Session(const SteerOptions& options, const SteerGround& ground, SteerOutput& output)
@@ -114,6 +90,7 @@ class Session {
   bool may_wait(Clock::time_point since, std::chrono::milliseconds patience);
   void report_end(bool undone);
   Result<void> finish(std::chrono::milliseconds patience);
+  Result<void> put_back();
 
   const SteerOptions& options_;
   const SteerGround& ground_;
@@ -125,8 +102,11 @@ class Session {
   std::unique_ptr<control::SteerLoop> loop_;
   std::unique_ptr<control::SteerWatchdog> watchdog_;
   Clock::time_point begin_;
+  Clock::time_point end_ = Clock::time_point::max();
+  Clock::time_point vitals_read_;
   double steered_seconds_ = 0;
   control::Levelness levelness_;
+  bool is_saved_ = false;  // the state, before the first change
   bool was_interrupted_ = false;
   bool told_to_wait_ = false;
 };
@@ -156,9 +136,9 @@ Result<void> Session::prepare() {
   // From here on the state says how to undo whatever comes next, even if this process is killed at once.
   if (auto saved = store_.save(state_); !saved) {
     if (sets_aside) actuator::forget_xdp_program(state_.previous_program);
-    state_.previous_program.clear();
     return saved;
   }
+  is_saved_ = true;
   return sets_aside ? actuator::detach_xdp_program(ground_.interface) : Result<void>();
 }
 
@@ -196,12 +176,15 @@ Result<bool> Session::goes_on() {
                                .steered = totals->steered,
                                .arrived = totals->arrived,
                                .checksum_errors = actuator::checksum_errors()};
-  const double seconds = static_cast<double>(options_.interval_ns) * 1e-9;
-  if (const auto reason = watchdog_->check(vitals, seconds)) {
+  const auto now = Clock::now();
+  // A process that was stopped for a while has not watched for so long.
+  const auto watched =
+      std::min<std::chrono::nanoseconds>(now - vitals_read_, std::chrono::nanoseconds(options_.interval_ns));
+  vitals_read_ = now;
+  if (const auto reason = watchdog_->check(vitals, std::chrono::duration<double>(watched).count())) {
     return runtime_error(fmt::format("{}: steering was ended", *reason));
   }
-  if (options_.duration_ns && Clock::now() - begin_ >= std::chrono::nanoseconds(*options_.duration_ns))
-    return false;
+  if (now >= end_) return false;
   return !options_.oneshot || (!levelness_.is_level() && levelness_.seconds() < kOneshotMax_seconds);
 }
 
@@ -221,9 +204,11 @@ Result<void> Session::steer_until_the_end() {
                                                  levelness_.note(round);
                                                  output_.round(*steering_, round);
                                                });
-  begin_ = Clock::now();
+  begin_ = vitals_read_ = Clock::now();
+  if (options_.duration_ns)
+    end_ = begin_ + std::min(std::chrono::nanoseconds(*options_.duration_ns), end_ - begin_);
   const std::chrono::nanoseconds interval(options_.interval_ns);
-  for (auto next = begin_ + interval; wait_for_next_round(next); next += interval) {
+  for (auto next = begin_ + interval; wait_for_next_round(std::min(next, end_)); next += interval) {
     if (Clock::now() > next + interval) next = Clock::now();  // fell behind: no round twice
     if (!actuator::is_present(options_.interface, ground_.interface.index))
       return runtime_error(fmt::format("{} is gone: deleted, renamed or moved to another network namespace",
@@ -253,10 +238,19 @@ Result<void> Session::finish(std::chrono::milliseconds patience) {
   const auto since = Clock::now();
   Result<void> done;
   if (steering_) done = steering_->stop([&] { return may_wait(since, patience); });
-  if (auto undone = undo(state_); !undone && done) done = undone;
-  if (auto removed = store_.remove(options_.interface); !removed && done) done = removed;
+  if (auto undone = put_back(); !undone) {
+    done = done ? undone
+                : runtime_error(fmt::format("{}; then {}", done.error().message, undone.error().message));
+  }
   if (loop_) report_end(done.ok());
   return done;
+}
+
+// What could not be put back stays in the state, for --restore.
+Result<void> Session::put_back() {
+  if (!is_saved_) return {};
+  if (auto undone = clear_leftovers(state_); !undone) return undone.error();
+  return {};
 }
 
 void Session::report_end(bool undone) {
@@ -269,126 +263,22 @@ void Session::report_end(bool undone) {
   output_.end(end);
 }
 
-Error already_steered(const std::string& interface, const std::optional<control::SteerState>& state) {
-  const std::string by = state ? fmt::format("process {}", state->process) : "another process";
-  return runtime_error(fmt::format("{} is already steered by {}: end that first", interface, by));
-}
-
-// What a killed predecessor left is undone first: "as it was found" means before that one.
-Result<void> clear_leftovers(const std::string& interface) {
-  const control::SteerStateStore store;
-  auto state = store.load(interface);
-  if (!state) return state.error();
-  if (!*state) return {};
-  if (control::is_alive(**state)) return already_steered(interface, *state);
-  if (auto undone = undo(**state); !undone) {
-    return runtime_error(fmt::format("{}; attach it yourself, or give it up: rm -f {} {}",
-                                     undone.error().message, store.path_of(interface),
-                                     (*state)->previous_program));
-  }
-  return store.remove(interface);
-}
-
-// The receive work of all CPUs over the look, in seconds: what the buckets are assumed to have cost.
-double interrupt_seconds() {
-  double sum = 0;
-  for (const auto& time : meter::read_cpu_times()) sum += time ? time->interrupt : 0;
-  return sum;
-}
-
-// Counts the traffic of `options.duration` (a second by default) and plans from the assignment that steering
-// would begin with.
-Result<void> dry_run(const SteerOptions& options) {
-  auto interface = actuator::find_interface(options.interface);
-  if (!interface) return interface.error();
-  auto observer = actuator::Observer::open({.interface_index = interface->index,
-                                            .buckets = options.buckets,
-                                            .inner_tunnel = options.inner_tunnel,
-                                            .card = std::nullopt});
-  if (!observer) return observer.error();
-  const double interrupt_before = interrupt_seconds();
-  const auto begin = Clock::now();
-  const std::chrono::nanoseconds look(options.duration_ns.value_or(1'000'000'000));
-  while (!interrupted().load(std::memory_order_relaxed) && Clock::now() - begin < look)
-    std::this_thread::sleep_for(20ms);
-  const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-  auto observed = observer->read();
-  if (!observed) return observed.error();
-
-  DryRun result{.seconds = seconds, .options = options, .observed = *observed, .plan = {}, .owner = {}};
-  result.owner.resize(options.buckets);
-  const std::vector<double> capacity(options.cpus.size(), 1.0);
-  if (auto dealt = assign_by_capacity(capacity, result.owner); !dealt) return dealt;
-  const double packets =
-      static_cast<double>(std::accumulate(observed->packets.begin(), observed->packets.end(), 0ull));
-  std::vector<double> load(options.buckets);
-  for (std::size_t bucket = 0; bucket < load.size() && packets > 0; ++bucket) {
-    const double share = static_cast<double>(observed->packets[bucket]) / packets;
-    load[bucket] = share * std::max(1e-6, interrupt_seconds() - interrupt_before) / seconds;
-  }
-  auto policy = make_policy(options.policy);
-  if (!policy) return policy.error();
-  const Snapshot snapshot{.bucket_load = load,
-                          .owner = result.owner,
-                          .usage = {},
-                          .backlog = {},
-                          .capacity = capacity,
-                          .pinned = {}};
-  if (auto planned = (*policy)->plan(snapshot, result.plan); !planned) return planned;
-  print_dry_run(result);
-  return {};
-}
-
-}  // namespace
-
-int steer_restore(const SteerOptions& options) {
-  const control::SteerStateStore store;
-  const auto state = store.load(options.interface);
-  if (!state) return report_error(state.error());
-  if (!*state) {
-    if (auto found = actuator::find_interface(options.interface); !found) return report_error(found.error());
-  }
-  if (auto cleared = clear_leftovers(options.interface); !cleared) return report_error(cleared.error());
-  print("{}: {}\n", options.interface, *state ? "restored" : "nothing was left to restore");
-  return kExitDone;
-}
-
-namespace {
-
-// One process at a time for each interface, from before anything is looked at: by a name that the network
-// namespace knows, and that goes with the process however it ends.
-Result<base::FileDescriptor> claim(const std::string& interface) {
-  base::FileDescriptor socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!socket.valid()) return runtime_error(fmt::format("cannot make a socket: {}", std::strerror(errno)));
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  const std::string name = "evenkeel-steer-" + interface;
-  std::copy_n(name.begin(), std::min(name.size(), sizeof address.sun_path - 1), address.sun_path + 1);
-  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return socket;
-  if (errno != EADDRINUSE)
-    return runtime_error(fmt::format("cannot claim {}: {}", interface, std::strerror(errno)));
-  const auto state = control::SteerStateStore().load(interface);
-  return already_steered(interface, state ? *state : std::nullopt);
-}
-
 }  // namespace
 
 int steer(const SteerOptions& options) {
   catch_signals();
-  const auto claimed = claim(options.interface);
+  const auto claimed = claim_interface(options.interface);
   if (!claimed) return report_error(claimed.error());
-  if (auto cleared = clear_leftovers(options.interface); !cleared) return report_error(cleared.error());
+  const auto left = control::SteerStateStore().load(options.interface);
+  if (!left) return report_error(left.error());
+  if (*left) {
+    if (auto cleared = clear_leftovers(**left); !cleared) return report_error(cleared.error());
+  }
   const auto ground = survey_ground(options);
   if (!ground) return report_error(ground.error());
   SteerOutput output(options.json);
   Session session(options, *ground, output);
   if (auto done = session.run(); !done) return report_error(done.error());
-  return kExitDone;
-}
-
-int steer_dry_run(const SteerOptions& options) {
-  catch_signals();
-  if (auto done = dry_run(options); !done) return report_error(done.error());
   return kExitDone;
 }
 

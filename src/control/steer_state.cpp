@@ -25,13 +25,16 @@ std::uint64_t own_network_namespace() {
   return stat("/proc/thread-self/ns/net", &status) == 0 ? status.st_ino : 0;
 }
 
-// Field 22 of /proc/PID/stat; 0: no such process.
+// Field 22 of /proc/PID/stat; 0: no such process, or one that ended and is only still listed.
 std::uint64_t start_of(int process) {
   const auto text = meter::read_file(fmt::format("/proc/{}/stat", process));
-  if (!text) return 0;
-  std::istringstream fields(text->substr(text->rfind(')') + 2));
+  if (!text || text->rfind(')') == std::string::npos) return 0;
+  std::istringstream fields(text->substr(text->rfind(')') + 1));
+  std::string state;
+  fields >> state;
+  if (state == "Z" || state == "X") return 0;
   std::string field;
-  for (int i = 3; i <= 22; ++i) fields >> field;
+  for (int i = 4; i <= 22; ++i) fields >> field;
   return std::strtoull(field.c_str(), nullptr, 10);
 }
 
@@ -59,25 +62,48 @@ SteerState from_json(const json& value) {
           .previous_generic = value.at("previous_generic")};
 }
 
-// All or nothing, and on the disk before it returns: a crash right behind must find it.
-bool write_whole(const std::string& path, const std::string& text) {
+bool write_and_sync(const std::string& path, const std::string& text) {
+  const base::FileDescriptor file(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  return file.valid() && write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+         fsync(file.get()) == 0;
+}
+
+// All or nothing, and on the disk before it returns: a crash right behind must find it. 0, or the error.
+int write_whole(const std::string& path, const std::string& text) {
   const std::string temporary = path + ".new";
-  const base::FileDescriptor file(open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (!file.valid()) return false;
-  if (write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) return false;
-  return fsync(file.get()) == 0 && std::rename(temporary.c_str(), path.c_str()) == 0;
+  errno = ENOSPC;  // what a short write means, which sets none
+  if (write_and_sync(temporary, text) && std::rename(temporary.c_str(), path.c_str()) == 0) return 0;
+  const int error = errno;
+  unlink(temporary.c_str());
+  return error;
 }
 
 }  // namespace
 
+std::string SteerStateStore::stem_of(const std::string& interface) const {
+  return fmt::format("{}/steer-{}-{}", folder_, interface, own_network_namespace());
+}
+
 std::string SteerStateStore::path_of(const std::string& interface) const {
-  return fmt::format("{}/steer-{}-{}.json", folder_, interface, own_network_namespace());
+  return stem_of(interface) + ".json";
+}
+
+// Others may see who steers; only root may open, lock or change.
+Result<std::optional<SteerClaim>> SteerStateStore::claim(const std::string& interface) const {
+  std::error_code error;
+  if (std::filesystem::create_directories(folder_, error)) (void)chmod(folder_.c_str(), 0755);
+  return SteerClaim::take(stem_of(interface) + ".lock");
 }
 
 Result<std::optional<SteerState>> SteerStateStore::load(const std::string& interface) const {
   const std::string path = path_of(interface);
+  errno = 0;
   const auto text = meter::read_file(path);
-  if (!text) return std::optional<SteerState>();
+  if (!text && errno == ENOENT) return std::optional<SteerState>();
+  if (!text) {
+    const char* const remedy = errno == EACCES ? "; it needs root" : "";
+    return runtime_error(fmt::format("cannot read {}: {}{}", path, std::strerror(errno), remedy));
+  }
   try {
     return std::optional<SteerState>(from_json(json::parse(*text)));
   } catch (const json::exception&) {
@@ -86,13 +112,10 @@ Result<std::optional<SteerState>> SteerStateStore::load(const std::string& inter
 }
 
 Result<void> SteerStateStore::save(const SteerState& state) const {
-  std::error_code error;
-  std::filesystem::create_directories(folder_, error);
   const std::string path = path_of(state.interface);
-  if (!write_whole(path, to_json(state).dump(1) + "\n")) {
-    return runtime_error(fmt::format("cannot write {}: {}; nothing was changed", path, std::strerror(errno)));
-  }
-  return {};
+  const int error = write_whole(path, to_json(state).dump(1) + "\n");
+  if (error == 0) return {};
+  return runtime_error(fmt::format("cannot write {}: {}; nothing was changed", path, std::strerror(error)));
 }
 
 Result<void> SteerStateStore::remove(const std::string& interface) const {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "control/steer_claim.h"
 #include "evenkeel/result.h"
 
 namespace evenkeel::control {
@@ -30,20 +31,26 @@ class SteerStateStore {
  public:
   explicit SteerStateStore(std::string folder = "/run/evenkeel") : folder_(std::move(folder)) {}
 
-  // Of the interface in this thread's network namespace; nothing: it was left in order.
+  // The right to change the interface and its state; nothing: another process has it.
+  Result<std::optional<SteerClaim>> claim(const std::string& interface) const;
+  // Of the interface in this thread's network namespace; nothing: it was left in order. An error: there is
+  // one that cannot be read.
   Result<std::optional<SteerState>> load(const std::string& interface) const;
   Result<void> save(const SteerState& state) const;
   Result<void> remove(const std::string& interface) const;
   std::string path_of(const std::string& interface) const;
 
  private:
+  std::string stem_of(const std::string& interface) const;
+
   std::string folder_;
 };
 
 // This process and this thread's network namespace, filled in.
 SteerState own_state(const std::string& interface, int interface_index, const std::string& actuator);
 
-// Whether the process that wrote the state still runs.
+// Whether the process that wrote the state still runs: one that ended is not alive, though its parent may not
+// have asked for it yet.
 bool is_alive(const SteerState& state);
 
 }  // namespace evenkeel::control
