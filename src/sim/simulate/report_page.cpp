@@ -379,50 +379,64 @@ void add_cases(const Simulation& simulation, const ReportOptions& report, PageTe
   add_rows(simulation, report, page);
 }
 
-// Trials of a search: p99 by processors, both logarithmic; what was never served stands at the upper edge.
-std::string plot_trials(const Simulation& simulation) {
-  const auto target_ns = static_cast<double>(*simulation.options.target_p99_ns);
-  double least_ns = target_ns, greatest_ns = target_ns;
-  std::set<double> tried;  // numbers of processors
-  for (const Needed& needed : simulation.needed) {
-    for (const Trial& trial : needed.trials) {
-      tried.insert(trial.processors);
-      if (!std::isfinite(trial.p99_ns)) continue;
-      least_ns = std::min(least_ns, trial.p99_ns);
-      greatest_ns = std::max(greatest_ns, trial.p99_ns);
+// Where the trials of a search lie: p99 by processors, both logarithmic.
+struct TrialPlot {
+  Area area{80, 14, 860, 260};
+  std::set<double> processors;  // that were tried
+  Axis x, y;
+
+  explicit TrialPlot(const Simulation& simulation) {
+    const auto target_ns = static_cast<double>(*simulation.options.target_p99_ns);
+    double least_ns = target_ns, greatest_ns = target_ns;
+    for (const Needed& needed : simulation.needed) {
+      for (const Trial& trial : needed.trials) {
+        processors.insert(trial.processors);
+        if (!std::isfinite(trial.p99_ns)) continue;
+        least_ns = std::min(least_ns, trial.p99_ns);
+        greatest_ns = std::max(greatest_ns, trial.p99_ns);
+      }
     }
+    const double fewest = *processors.begin();
+    x = {true, fewest / 1.1, std::max(*processors.rbegin(), fewest + 1) * 1.1};
+    y = {true, std::pow(10, std::floor(std::log10(least_ns))),
+         std::pow(10, std::floor(std::log10(greatest_ns)) + 1)};
   }
-  const Axis y{true, std::pow(10, std::floor(std::log10(least_ns))),
-               std::pow(10, std::floor(std::log10(greatest_ns)) + 1)};
-  const Axis x{true, *tried.begin() / 1.1, std::max(*tried.rbegin(), *tried.begin() + 1) * 1.1};
-  Svg svg(
-      "trials", 1100, 320, "Latency of 99 % of packets by processors",
-      "The 99th percentile of latency for each number of processors that was tried, a line for each policy.");
-  const Area plot{80, 14, 860, 260};
-  const auto at = [&](const Trial& trial) {
-    const double value = std::isfinite(trial.p99_ns) ? trial.p99_ns : y.high;
-    return Point{plot.x + plot.width * x.part(trial.processors), plot.bottom() - plot.height * y.part(value)};
-  };
-  draw_axis(svg, plot, y);
-  svg.line({plot.x, plot.bottom()}, {plot.right(), plot.bottom()}, "axis");
+  double x_of(double count) const { return area.x + area.width * x.part(count); }
+  double y_of(double p99_ns) const { return area.bottom() - area.height * y.part(p99_ns); }
+  // What was never served stands at the upper edge.
+  Point at(const Trial& trial) const {
+    return {x_of(trial.processors), y_of(std::isfinite(trial.p99_ns) ? trial.p99_ns : y.high)};
+  }
+};
+
+void draw_trial_axes(Svg& svg, const TrialPlot& plot, double target_ns) {
+  draw_axis(svg, plot.area, plot.y);
+  svg.line({plot.area.x, plot.area.bottom()}, {plot.area.right(), plot.area.bottom()}, "axis");
   double last_x = -1e9;
-  for (const double processors : tried) {
-    const double tick_x = plot.x + plot.width * x.part(processors);
-    if (tick_x < last_x + 30) continue;
-    last_x = tick_x;
-    svg.text({tick_x, plot.bottom() + 20}, count_text(static_cast<std::uint64_t>(processors)), "tick",
+  for (const double processors : plot.processors) {
+    if (plot.x_of(processors) < last_x + 30) continue;
+    last_x = plot.x_of(processors);
+    svg.text({last_x, plot.area.bottom() + 20}, count_text(static_cast<std::uint64_t>(processors)), "tick",
              Anchor::kMiddle);
   }
-  svg.text({plot.right(), plot.bottom() + 36}, "processors", "tick", Anchor::kEnd);
-  const double target_y = plot.bottom() - plot.height * y.part(target_ns);
-  const std::array<Point, 2> target{{{plot.x, target_y}, {plot.right(), target_y}}};
-  svg.polyline(target, "target", "target");
-  svg.text({plot.x + 4, target_y - 5}, "target", "tick");
+  svg.text({plot.area.right(), plot.area.bottom() + 36}, "processors", "tick", Anchor::kEnd);
+  const double target_y = plot.y_of(target_ns);
+  svg.polyline(std::array<Point, 2>{{{plot.area.x, target_y}, {plot.area.right(), target_y}}}, "target",
+               "target");
+  svg.text({plot.area.x + 4, target_y - 5}, "target", "tick");
+}
+
+std::string plot_trials(const Simulation& simulation) {
+  const TrialPlot plot(simulation);
+  Svg svg("trials", 1100, 320, "Latency of 99 % of packets by processors",
+          "The 99th percentile of latency for each number of processors that was tried, a line for each "
+          "policy.");
+  draw_trial_axes(svg, plot, static_cast<double>(*simulation.options.target_p99_ns));
   std::vector<Label> labels;
   for (const Needed& needed : simulation.needed) {
     const int colour = colour_of(needed.policy);
     std::vector<Point> points;
-    for (const Trial& trial : needed.trials) points.push_back(at(trial));
+    for (const Trial& trial : needed.trials) points.push_back(plot.at(trial));
     svg.polyline(points, fmt::format("worker w{}{}", colour, needed.yardstick ? " yard" : ""), needed.policy);
     for (std::size_t i = 0; i < points.size(); ++i)
       svg.rectangle({points[i].x - 3.5, points[i].y - 3.5, 7, 7}, fmt::format("dot f{}", colour),
@@ -430,7 +444,7 @@ std::string plot_trials(const Simulation& simulation) {
                                 time_text(needed.trials[i].p99_ns)));
     if (!points.empty()) labels.push_back({points.back().y, needed.policy, colour});
   }
-  draw_labels(svg, label_corner(plot), labels);
+  draw_labels(svg, label_corner(plot.area), labels);
   return svg.take();
 }
 
