@@ -7,13 +7,17 @@
 // Invariant: for every bucket noted and not removed, the index is armed at or before the due tick last noted,
 // or the bucket waits in the line.
 //
-// Thread: its worker. Memory: 16 bytes for each bucket of the table, whoever owns it.
+// Thread: its worker. Memory: 16 bytes of address space for each bucket of the table, whoever owns it, of
+// which only the pages with buckets that were noted become resident.
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <vector>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <type_traits>
 
 #include "engine/tick.h"
 #include "engine/timer_chunks.h"
@@ -81,17 +85,26 @@ class DueBuckets {
   // A bucket in the index, and its place in the line of those that are due.
   struct Entry {
     TimerState timer;
-    std::uint32_t next = kNone;
-    std::uint16_t previous = 0;  // if it is not the first
+    std::uint32_t next = 0;      // while it waits
+    std::uint16_t previous = 0;  // while it waits, if it is not the first
     bool waiting = false;
   };
   static_assert(sizeof(Entry) == 16 && kBucketsMax - 1 <= 0xffff);
+  // Zeroed memory is an array of them.
+  static_assert(std::is_aggregate_v<Entry> && std::is_trivially_destructible_v<Entry>);
+
+  struct Free {
+    void operator()(Entry* entries) const { std::free(entries); }
+  };
 
   struct States {
-    explicit States(std::uint32_t buckets) : entries(buckets) {}
+    explicit States(std::uint32_t buckets)
+        : entries(static_cast<Entry*>(std::calloc(buckets, sizeof(Entry)))) {
+      if (entries == nullptr) throw std::bad_alloc();
+    }
     TimerState& state(TimerName name) { return entries[name.slot].timer; }
     void prefetch(TimerName name) { __builtin_prefetch(&entries[name.slot], 1); }
-    std::vector<Entry> entries;
+    std::unique_ptr<Entry[], Free> entries;
   };
 
   // The first buckets of the line, at most kTogether, are fetched step by step at once.
