@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "base/prefetch.h"
 #include "bench/table_data.h"
 #include "engine/connection_table.h"
 
@@ -297,7 +298,7 @@ class Dpdk : public Contender {
       for (std::size_t i = 0; i < kBatch; ++i) pointers[i] = &keys[i], hashes[i] = hash_of(keys[i]);
       rte_hash_lookup_with_hash_bulk(table_, pointers.data(), hashes.data(), kBatch, positions.data());
       for (const std::int32_t position : positions)
-        __builtin_prefetch(&values_[static_cast<std::size_t>(std::max(position, 0))]);
+        evenkeel::base::prefetch(&values_[static_cast<std::size_t>(std::max(position, 0))]);
       for (const std::int32_t position : positions) {
         if (position >= 0) ++values_[static_cast<std::size_t>(position)].packets, ++count;
       }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 
+#include "base/prefetch.h"
 #include "bench/timers/contender.h"
 
 namespace bench {
@@ -30,7 +31,7 @@ class Asio {
     });
   }
   void cancel(std::uint32_t i) { timers_[i].cancel(); }
-  void prefetch(std::uint32_t i) { __builtin_prefetch(&timers_[i], 1); }
+  void prefetch(std::uint32_t i) { evenkeel::base::prefetch_to_write(&timers_[i]); }
   void prefetch_more(std::uint32_t) {}
 
   std::uint32_t advance(std::uint64_t now_tick) {

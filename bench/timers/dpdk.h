@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/prefetch.h"
 #include "bench/timers/contender.h"
 
 namespace bench {
@@ -39,8 +40,8 @@ class Dpdk {
   }
   void cancel(std::uint32_t i) { rte_timer_stop(&timers_[i]); }
   void prefetch(std::uint32_t i) {
-    __builtin_prefetch(&timers_[i], 1);
-    __builtin_prefetch(reinterpret_cast<char*>(&timers_[i]) + 64, 1);
+    evenkeel::base::prefetch_to_write(&timers_[i]);
+    evenkeel::base::prefetch_to_write(reinterpret_cast<char*>(&timers_[i]) + 64);
   }
   void prefetch_more(std::uint32_t) {}
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/prefetch.h"
 #include "bench/timers/contender.h"
 #include "engine/due_buckets.h"
 #include "engine/timer_wheel.h"
@@ -22,7 +23,7 @@ class Evenkeel {
       : delays_(delays),
         arena_(evenkeel::engine::TimerArena::make({.timers = timers, .buckets = buckets}).value()),
         chunks_(*arena_),
-        due_(chunks_, buckets),
+        due_(buckets),
         wheels_(buckets),
         bucket_mask_(buckets - 1) {
     states_.connections.resize(timers);
@@ -32,7 +33,7 @@ class Evenkeel {
     const evenkeel::BucketId bucket(i & bucket_mask_);
     auto& wheel = wheels_[bucket.value()];
     wheel.start(chunks_, states_, {i, 0}, now_, now_ + delay);
-    if (!due_.note(bucket, now_, wheel.next_due())) std::abort();
+    due_.note(bucket, now_, wheel.next_due());
   }
   void cancel(std::uint32_t i) { evenkeel::engine::TimerWheel<Clock>::cancel(states_.connections[i].timer); }
   void prefetch(std::uint32_t i) {
@@ -40,7 +41,7 @@ class Evenkeel {
     prefetch_wheel(wheels_[i & bucket_mask_]);
   }
   void prefetch_more(std::uint32_t i) {
-    evenkeel::engine::TimerWheel<Clock>::prefetch(chunks_, states_.connections[i].timer);
+    wheels_[i & bucket_mask_].prefetch(chunks_, states_.connections[i].timer);
   }
 
   std::uint32_t advance(std::uint64_t now_tick) {
@@ -78,8 +79,8 @@ class Evenkeel {
 
   template <typename Wheel>
   static void prefetch_wheel(const Wheel& wheel) {
-    __builtin_prefetch(&wheel);
-    __builtin_prefetch(reinterpret_cast<const char*>(&wheel) + 64);
+    evenkeel::base::prefetch(&wheel);
+    evenkeel::base::prefetch(reinterpret_cast<const char*>(&wheel) + 64);
   }
 
   // A connection with the 8 bytes of its timer: a cache line, as in a real table.
@@ -90,7 +91,9 @@ class Evenkeel {
     evenkeel::engine::TimerState& state(evenkeel::engine::TimerName name) {
       return connections[name.slot].timer;
     }
-    void prefetch(evenkeel::engine::TimerName name) { __builtin_prefetch(&connections[name.slot], 1); }
+    void prefetch(evenkeel::engine::TimerName name) {
+      evenkeel::base::prefetch_to_write(&connections[name.slot]);
+    }
     std::vector<Connection> connections;
   };
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/prefetch.h"
 #include "bench/timers/contender.h"
 
 namespace bench {
@@ -44,8 +45,8 @@ class Libevent {
   }
   void cancel(std::uint32_t i) { event_del(&events_[i].event); }
   void prefetch(std::uint32_t i) {
-    __builtin_prefetch(&events_[i], 1);
-    __builtin_prefetch(reinterpret_cast<char*>(&events_[i]) + 64, 1);
+    evenkeel::base::prefetch_to_write(&events_[i]);
+    evenkeel::base::prefetch_to_write(reinterpret_cast<char*>(&events_[i]) + 64);
   }
   void prefetch_more(std::uint32_t) {}
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/prefetch.h"
 #include "bench/timers/contender.h"
 
 namespace bench {
@@ -34,7 +35,7 @@ class Libuv {
   void cancel(std::uint32_t i) { uv_timer_stop(&timers_[i]); }
   void prefetch(std::uint32_t i) {
     for (std::size_t offset = 0; offset < sizeof(uv_timer_t); offset += 64) {
-      __builtin_prefetch(reinterpret_cast<char*>(&timers_[i]) + offset, 1);
+      evenkeel::base::prefetch_to_write(reinterpret_cast<char*>(&timers_[i]) + offset);
     }
   }
   void prefetch_more(std::uint32_t) {}

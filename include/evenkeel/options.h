@@ -29,6 +29,8 @@ struct Options {
   std::uint32_t buckets = 1024;                           // a power of two, up to kBucketsMax
   std::uint32_t connections_max = 1'000'000;              // beyond, the longest idle of a few is evicted
   std::chrono::nanoseconds idle_timeout{60'000'000'000};  // a connection ends after this, in packet time
+  // The same for a TCP connection whose handshake is not complete; not longer than idle_timeout in effect.
+  std::chrono::nanoseconds half_open_timeout{30'000'000'000};
 
   std::string hash = "toeplitz";  // or "crc32c"
   std::string hash_key = {};      // of toeplitz: "" is symmetric; "standard"; or hexadecimal digits

@@ -12,6 +12,7 @@
 #include <memory>
 #include <utility>
 
+#include "base/prefetch.h"
 #include "base/reserved_memory.h"
 #include "engine/group_pool.h"
 #include "engine/index_group.h"
@@ -90,7 +91,7 @@ class ConnectionArena {
   void set_owner(SlotId slot, std::uint32_t table_number) {
     owners_[slot.value()].store(table_number, std::memory_order_relaxed);
   }
-  void prefetch_owner(SlotId slot) const { __builtin_prefetch(&owners_[slot.value()]); }
+  void prefetch_owner(SlotId slot) const { base::prefetch(&owners_[slot.value()]); }
 
   // [any] Entries in tables and slots in workers' caches (a cache holds at most cache_slots()).
   std::uint32_t slots_taken() const { return slot_pool_.taken(); }

@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/prefetch.h"
 #include "base/units.h"
 #include "engine/batch.h"
 #include "engine/bucket.h"
@@ -57,7 +58,7 @@ class ConnectionKeeper {
         costs_(costs),
         cache_(around.arena),
         chunks_(around.timers),
-        due_(chunks_, static_cast<std::uint32_t>(around.buckets.size())),
+        due_(static_cast<std::uint32_t>(around.buckets.size())),
         occupied_(around.buckets.size()),
         guaranteed_(std::max<std::uint64_t>(1, around.connections_max / (kReservedPart * around.workers))) {}
 
@@ -124,7 +125,7 @@ class ConnectionKeeper {
   struct TimerStatesOf {
     Connections<State>& connections;
     TimerState& state(TimerName name) { return connections.value(SlotId(name.slot)).timer; }
-    void prefetch(TimerName name) { __builtin_prefetch(&state(name), 1); }
+    void prefetch(TimerName name) { base::prefetch_to_write(&state(name)); }
   };
   // What DueBuckets serves.
   struct Server {
@@ -132,7 +133,7 @@ class ConnectionKeeper {
     PacketTick operator()(BucketId id, std::uint32_t& turn) { return self.expire_bucket(id, turn); }
     void prefetch(BucketId id, PrefetchStep step) {
       Bucket<State>& bucket = self.around_.buckets[id.value()];
-      if (step == PrefetchStep::kWheel) return __builtin_prefetch(&bucket.wheel);
+      if (step == PrefetchStep::kWheel) return base::prefetch(&bucket.wheel);
       TimerStatesOf states{bucket.connections};
       bucket.wheel.prefetch_due(self.chunks_, states, step);
     }
@@ -206,7 +207,7 @@ void ConnectionKeeper<H, Clock>::look_up(Burst<State>& burst) {
   inserted_ = erased_ = false;
   // What handlers read of a packet, if anything.
   for (std::size_t i = 0; i < burst.count; ++i)
-    __builtin_prefetch(burst.packets[i]->data + burst.packets[i]->transport_offset);
+    base::prefetch(burst.packets[i]->data + burst.packets[i]->transport_offset);
   struct Queries {
     std::span<Bucket<State>> buckets;
     const Burst<State>& burst;
@@ -324,8 +325,7 @@ void ConnectionKeeper<H, Clock>::arm(Bucket<State>& bucket, Connection<State>& c
 
 template <Handler H, base::TickClock Clock>
 void ConnectionKeeper<H, Clock>::note_due(Bucket<State>& bucket) {
-  if (!due_.note(id_of(bucket), now_tick(), bucket.wheel.next_due()))
-    around_.meters.timers.refused.increment();
+  due_.note(id_of(bucket), now_tick(), bucket.wheel.next_due());
 }
 
 template <Handler H, base::TickClock Clock>

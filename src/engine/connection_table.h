@@ -30,6 +30,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/prefetch.h"
 #include "base/units.h"
 #include "engine/connection_arena.h"
 #include "engine/index_group.h"
@@ -94,7 +95,7 @@ class alignas(base::kCacheLine) ConnectionTable {
                   std::span<Value*> out) const;
 
   // Starts loading what find() reads first. Worth it some 100 ns before.
-  void prefetch(std::uint64_t hash) const { __builtin_prefetch(home(hash)); }
+  void prefetch(std::uint64_t hash) const { base::prefetch(home(hash)); }
 
   // A new entry with a default value; the key must not be in the table. nullptr where the arena is used up or
   // the chain of this hash is full: then erase what victim() names and insert again.
@@ -198,9 +199,9 @@ class alignas(base::kCacheLine) ConnectionTable {
   static void prefetch_entry(const Entry* entry) {
     constexpr std::size_t kHotBytes = std::min(sizeof(Entry), offsetof(Entry, value) + HotValueBytes);
     const auto* bytes = reinterpret_cast<const std::byte*>(entry);
-    for (std::size_t at = 0; at < kHotBytes; at += base::kCacheLine) __builtin_prefetch(bytes + at);
+    for (std::size_t at = 0; at < kHotBytes; at += base::kCacheLine) base::prefetch(bytes + at);
     // Entries of whole lines begin with a line; others may begin in the middle of one and end in one more.
-    if constexpr (sizeof(Entry) % base::kCacheLine != 0) __builtin_prefetch(bytes + kHotBytes - 1);
+    if constexpr (sizeof(Entry) % base::kCacheLine != 0) base::prefetch(bytes + kHotBytes - 1);
   }
 
   // The number of the group that a hash belongs to, of `group_count_`: as many low bits as fit, one fewer

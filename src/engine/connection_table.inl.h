@@ -1,6 +1,7 @@
 // How connection_table.h works. Included by it alone.
 #pragma once
 
+#include "base/prefetch.h"
 #include "engine/connection_table.h"
 
 namespace evenkeel::engine {
@@ -64,7 +65,7 @@ void EVENKEEL_TABLE::find_batch(std::size_t count, const Queries& queries, std::
   std::array<const IndexGroup*, kFindBatchMax> groups;
   for (std::size_t i = 0; i < count; ++i) {
     groups[i] = all_groups + queries.table(i).home_id(queries.hash(i));
-    __builtin_prefetch(groups[i]);
+    base::prefetch(groups[i]);
   }
   std::array<Entry*, kFindBatchMax> candidates;
   for (std::size_t i = 0; i < count; ++i) {
@@ -209,7 +210,7 @@ void EVENKEEL_TABLE::grow(Cache& cache) {
   IndexGroup* const source = group(number & (bit - 1));
   Gathered gathered;
   gather(source, gathered);
-  for (const IndexEntry& entry : gathered.span()) __builtin_prefetch(&arena_->entry(SlotId{entry.slot}).key);
+  for (const IndexEntry& entry : gathered.span()) base::prefetch(&arena_->entry(SlotId{entry.slot}).key);
   const auto goes =
       std::partition(gathered.span().begin(), gathered.span().end(), [&](const IndexEntry& entry) {
         return (arena_->hash()(arena_->entry(SlotId{entry.slot}).key) & bit) == 0;

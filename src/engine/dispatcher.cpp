@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/fault.h"
+#include "base/prefetch.h"
 #include "packet/plain.h"
 
 namespace evenkeel::engine {
@@ -81,7 +82,7 @@ bool Dispatcher::dispatch_burst() {
   std::int64_t now_ns = now_ns_;
   std::uint64_t bytes = 0;
   for (; i < end; ++i) {
-    if (i + kPrefetchAhead < end) __builtin_prefetch(burst_[i + kPrefetchAhead]->data);
+    if (i + kPrefetchAhead < end) base::prefetch(burst_[i + kPrefetchAhead]->data);
     Packet& packet = *burst_[i];
     now_ns = std::max(now_ns, packet.time_ns);
     packet.now_ns = now_ns;

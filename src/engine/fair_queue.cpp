@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/fault.h"
+#include "base/prefetch.h"
 #include "base/units.h"
 
 namespace evenkeel::engine {
@@ -223,11 +224,10 @@ QueuedConnection* FairQueue::next_old_of(BucketQueue& bucket) {
 // connection, and the one after that.
 void FairQueue::prefetch_turn(const BucketQueue& bucket, const QueuedConnection* next) {
   if (next == nullptr) return;
-  __builtin_prefetch(next->first);
+  base::prefetch(next->first);
   bucket.connections.prefetch(next->hash);
   const auto* after = reinterpret_cast<const char*>(next->turn.next);
-  for (std::size_t at = 0; at < sizeof(QueuedConnection); at += base::kCacheLine)
-    __builtin_prefetch(after + at);
+  for (std::size_t at = 0; at < sizeof(QueuedConnection); at += base::kCacheLine) base::prefetch(after + at);
 }
 
 // Takes what the connection may use now. It stands in no list of turns until the run is settled.

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "base/prefetch.h"
 #include "evenkeel/ids.h"
 #include "evenkeel/packet.h"
 
@@ -30,8 +31,8 @@ class RingItem {
   // Starts loading a packet's descriptor. To fetch from a mark's bits is of no use, and does no harm.
   void prefetch() const {
     const auto* const bytes = reinterpret_cast<const std::uint8_t*>(bits_);
-    __builtin_prefetch(bytes);
-    __builtin_prefetch(bytes + sizeof(Packet) / 2);
+    base::prefetch(bytes);
+    base::prefetch(bytes + sizeof(Packet) / 2);
   }
   Mark mark() const { return static_cast<Mark>(bits_ >> 1 & 3); }
   BucketId bucket() const { return BucketId(static_cast<std::uint32_t>(bits_ >> 3 & 0xffff)); }

@@ -15,8 +15,8 @@ std::uint64_t with_next_change(std::uint64_t top, MagazineIndex magazine) {
   return (((top >> 32) + 1) << 32) | magazine;
 }
 
-// Every entry may sit alone in its chunk, and alone in its part of a level: two chunks an entry. A worker's
-// index of due buckets has one more entry for each bucket.
+// Every entry may sit alone in its chunk, and alone in its part of a level: two chunks an entry. As many for
+// each bucket leave room for the chunks that a wheel keeps while it files what was in them.
 std::uint64_t chunks_for(const TimerArena::Limits& limits) {
   return 2 * (limits.timers + limits.buckets) + std::uint64_t{limits.workers} * 3 * Magazine::kCapacity;
 }

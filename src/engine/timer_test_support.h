@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/prefetch.h"
 #include "engine/timer_chunks.h"
 #include "engine/timer_wheel.h"
 
@@ -22,7 +23,7 @@ struct StateArray {
   explicit StateArray(std::uint32_t slots, std::uint32_t kinds_a_slot = 1)
       : kinds(kinds_a_slot), states(std::size_t{slots} * kinds_a_slot) {}
   TimerState& state(TimerName name) { return states[std::size_t{name.slot} * kinds + name.kind]; }
-  void prefetch(TimerName name) { __builtin_prefetch(&state(name), 1); }
+  void prefetch(TimerName name) { base::prefetch_to_write(&state(name)); }
 
   std::uint32_t kinds;
   std::vector<TimerState> states;

@@ -55,6 +55,8 @@ Result<void> check_time(const char* name, nanoseconds time, nanoseconds max) {
 Result<void> check_times(const Options& options) {
   constexpr nanoseconds kHour = std::chrono::hours(1);
   if (auto done = check_time("idle_timeout", options.idle_timeout, kTimerDelayMax); !done) return done;
+  if (auto done = check_time("half_open_timeout", options.half_open_timeout, kTimerDelayMax); !done)
+    return done;
   if (auto done = check_time("rebalance_interval", options.rebalance_interval, kHour); !done) return done;
   if (auto done = check_time("quantum", options.quantum, kHour); !done) return done;
   if (options.duration) return check_time("duration", *options.duration, nanoseconds::max());
@@ -120,6 +122,7 @@ Result<runtime::RunOptions> run_options(const Options& options) {
   run.interval_ns = options.rebalance_interval.count();
   run.inner_tunnel = options.inner_tunnel;
   run.idle_timeout_ns = options.idle_timeout.count();
+  run.half_open_timeout_ns = options.half_open_timeout.count();
   run.connections_max = options.connections_max;
   run.speed = options.speed;
   run.queueing = std::move(*queueing);

@@ -218,6 +218,28 @@ TEST(Timers, FireWhileASourceIsSilentWhenItSaysThatTimePasses) {
   EXPECT_EQ(engine->handler(0).fired.size(), 8u) << "every 250 ms, until the connection ended after 2 s";
 }
 
+struct EndTimes {
+  struct State {};
+  void on_packet(Connection<State>&, const Packet&) {}
+  void on_close(Connection<State>& connection, CloseReason) { ended_ns.push_back(connection.now_ns()); }
+  std::vector<std::int64_t> ended_ns;
+};
+
+TEST(Timers, AHandshakeThatNobodyCompletesEndsAfterItsOwnTimeout) {
+  constexpr std::int64_t kBegin_ns = 1'700'000'000'000'000'000;
+  auto source = *PushSource::make({});
+  push_all(*source, {PacketBuilder()
+                         .ipv4("10.0.0.1", "10.0.0.2")
+                         .tcp(1000, 80, tests::kTcpSyn)
+                         .time_ns(kBegin_ns)
+                         .build()});
+  source->pass_time(kBegin_ns + 10'000'000'000);
+  source->end();
+  auto engine = Engine<EndTimes>::make({.sources = {source}, .workers = 1, .half_open_timeout = 2s});
+  ASSERT_TRUE(engine->run().ok());
+  EXPECT_EQ(engine->handler(0).ended_ns, std::vector{kBegin_ns + 2'000'000'000});
+}
+
 struct BadTimers {
   struct State {};
   static constexpr std::uint32_t kTimers = 1;
@@ -389,6 +411,8 @@ TEST(Options, WhatCannotBeIsAUsageErrorThatSaysWhatCan) {
             "connections_max takes 1 to 1073741824, not 0");
   EXPECT_TRUE(
       refusal({.inputs = inputs, .idle_timeout = 0s}).starts_with("idle_timeout takes a time above 0"));
+  EXPECT_TRUE(refusal({.inputs = inputs, .half_open_timeout = -1s})
+                  .starts_with("half_open_timeout takes a time above 0"));
   EXPECT_TRUE(refusal({.inputs = inputs, .rebalance_interval = -1s}).starts_with("rebalance_interval takes"));
   EXPECT_TRUE(refusal({.inputs = inputs, .hash = "md5"}).find("md5") != std::string::npos);
   EXPECT_TRUE(refusal({.inputs = inputs, .policy = "best"}).find("best") != std::string::npos);

@@ -93,6 +93,7 @@ constexpr auto kSetters = std::to_array<Setter>({
     {"capacity", set_capacity},
     {"tunnel", set_tunnel},
     {"idle-timeout", [](Options& o, std::string_view t) { return set_time(o.idle_timeout, t); }},
+    {"half-open-timeout", [](Options& o, std::string_view t) { return set_time(o.half_open_timeout, t); }},
     {"connections-max", [](Options& o, std::string_view t) { return set_number(o.connections_max, t); }},
     {"speed", set_speed},
     {"duration", [](Options& o, std::string_view t) { return set_time(o.duration.emplace(), t); }},

@@ -205,7 +205,7 @@ void add_timers(const RunReport& report, Table& table) {
   const EngineTimers& timers = report.timers;
   if (timers.fired == 0) return;
   add_count(table, "timers fired", timers.fired,
-            fmt::format("of {}, late 99 % {}", count_text(timers.started + timers.restarted),
+            fmt::format("of {}, late 99 % {} of packet time", count_text(timers.started + timers.restarted),
                         duration_text(timers.late_p99_microseconds / 1e6)));
   if (timers.fired_off_owner > 0)
     table.line(table.verdict(timers.fired_off_owner, fmt::format("{:<16}{:>16}", "  off their owner",

@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 
+#include "base/prefetch.h"
 #include "base/reserved_memory.h"
 #include "engine/slot_pool.h"
 #include "engine/timer_state.h"
@@ -48,7 +49,7 @@ class TimerConnections {
   engine::TimerState& state(engine::TimerName name) {
     return states()[std::size_t{name.slot} * timers_each_ + name.kind];
   }
-  void prefetch(engine::TimerName name) { __builtin_prefetch(&state(name), 1); }
+  void prefetch(engine::TimerName name) { base::prefetch_to_write(&state(name)); }
 
  private:
   struct Record {

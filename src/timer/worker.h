@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/prefetch.h"
 #include "engine/due_buckets.h"
 #include "timer/core.h"
 
@@ -34,7 +35,7 @@ class TimerWorker {
         fire_(std::move(fire)),
         chunks_(*core.arena),
         slots_(core.connections->pool(), engine::SlotCache::kCapacityMax),
-        due_(chunks_, core.options.buckets),
+        due_(core.options.buckets),
         handover_(id, static_cast<std::uint32_t>(core.rings[id.value()].size()), core.board) {
     parked_.reserve(core.options.ring_capacity);
   }
@@ -78,10 +79,7 @@ class TimerWorker {
   void start(const TimerCommand& command, engine::TimerName name);
   void remove(const TimerCommand& command);
   void fired(BucketId bucket, engine::TimerName name, ServiceTick deadline);
-  void note(BucketId bucket) {
-    // The arena has room for every timer and every bucket, so this cannot fail.
-    CHECK(due_.note(bucket, now_, core_.buckets[bucket.value()].wheel.next_due()));
-  }
+  void note(BucketId bucket) { due_.note(bucket, now_, core_.buckets[bucket.value()].wheel.next_due()); }
 
   const CommandRing& own_ring() const { return *core_.rings[id_.value()][id_.value()]; }
   meter::TimerMeters& meters() { return core_.worker_meters[id_.value()].timers; }
@@ -95,7 +93,7 @@ class TimerWorker {
     ServiceTick operator()(BucketId bucket, std::uint32_t& turn);
     void prefetch(BucketId bucket, engine::PrefetchStep step) {
       TimerBucket& b = self.core_.buckets[bucket.value()];
-      if (step == engine::PrefetchStep::kWheel) return __builtin_prefetch(&b.wheel);
+      if (step == engine::PrefetchStep::kWheel) return base::prefetch(&b.wheel);
       b.wheel.prefetch_due(self.chunks_, *self.core_.connections, step);
     }
   };
@@ -132,6 +130,7 @@ void TimerWorker<Clock, Fire>::receive_burst(std::span<const TimerCommand> comma
   for (const TimerCommand& command : commands) {
     if (command.kind < TimerCommand::Kind::kReleaseMark) {
       core_.connections->prefetch({command.slot_or_version, command.timer});
+      base::prefetch_to_write(&core_.buckets[command.bucket].wheel);
     }
   }
   for (const TimerCommand& command : commands) handle(command);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/prefetch.h"
 #include "source/generator/packet_writer.h"
 
 namespace evenkeel::source {
@@ -110,7 +111,7 @@ GeneratorSource::Turn GeneratorSource::choose_turn() {
   const std::uint64_t spread = group.shape->train_packets * 2u - 1;
   const auto packets =
       static_cast<std::uint16_t>(1 + ((bits >> GroupChoice::kTicketBits & 0xffff) * spread >> 16));
-  __builtin_prefetch(&conversations_[connection], 1);
+  base::prefetch_to_write(&conversations_[connection]);
   return {connection, index, packets};
 }
 
