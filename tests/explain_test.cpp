@@ -95,6 +95,50 @@ TEST(ExplainCommandTest, ACaptureThatBreaksOffIsExplainedSoFar) {
   EXPECT_EQ(code, 1);
 }
 
+// A connection with 45 % of the packets among many small ones.
+std::vector<TestPacket> one_large_connection() {
+  std::vector<TestPacket> packets;
+  for (std::uint16_t i = 0; i < 400; ++i) {
+    const auto port = static_cast<std::uint16_t>(i % 20 < 9 ? 5'000 : 1'000 + i);
+    packets.push_back(PacketBuilder().ipv4("10.0.0.1", "10.0.0.2").udp(port, 80).payload(50).build());
+  }
+  return packets;
+}
+
+TEST(ExplainCommandTest, ACaptureIsJudgedForTheCpusThatAreTold) {
+  const std::string path = std::filesystem::temp_directory_path() /
+                           ("evenkeel-explain-cpus-" + std::to_string(getpid()) + ".pcap");
+  write_file(path, pcap_file(one_large_connection()));
+  int code = 0;
+  const std::string on_two = output_of(EVENKEEL_BINARY " explain " + path, code);
+  EXPECT_NE(on_two.find("uneven on 2 CPUs (--cpus N"), std::string::npos) << on_two;
+  const std::string on_four = output_of(EVENKEEL_BINARY " explain --cpus 4 " + path, code);
+  EXPECT_NE(on_four.find("10.0.0.1:5000"), std::string::npos) << on_four;
+  (void)output_of(EVENKEEL_BINARY " explain " + path + " --capture " + path, code);
+  EXPECT_EQ(code, 2) << "two captures";
+  std::filesystem::remove(path);
+}
+
+TEST(ExplainCommandTest, AnEncryptedTunnelIsATunnelWithoutPorts) {
+  std::vector<TestPacket> packets;
+  for (int i = 0; i < 200; ++i)
+    packets.push_back(PacketBuilder().ipv4("10.0.0.1", "10.0.0.2").protocol(50).payload(200).build());
+  int code = 0;
+  EXPECT_EQ(findings_in(pcap_file(packets), code), std::vector<std::string>{"tunnel"});
+}
+
+TEST(ExplainCommandTest, TooFewPacketsAreSaidToBeTooFew) {
+  const std::string path =
+      std::filesystem::temp_directory_path() / ("evenkeel-explain-few-" + std::to_string(getpid()) + ".pcap");
+  const std::vector<TestPacket> packets = {PacketBuilder().ipv4("10.0.0.1", "10.0.0.2").udp(1, 2).build()};
+  write_file(path, pcap_file(packets));
+  int code = 0;
+  const std::string output = output_of(EVENKEEL_BINARY " explain " + path, code);
+  EXPECT_NE(output.find("too few"), std::string::npos) << output;
+  EXPECT_EQ(output.find("nothing was found"), std::string::npos) << output;
+  std::filesystem::remove(path);
+}
+
 TEST(ExplainCommandTest, WhatIsNeitherInterfaceNorCaptureIsOneLine) {
   int code = 0;
   const std::string output = output_of(EVENKEEL_BINARY " explain no-such-thing", code);

@@ -1,5 +1,6 @@
 // What `evenkeel steer` must never break: other owners, other users, the interface when an end goes wrong.
 // EVENKEEL_BINARY.
+#include <bpf/bpf.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
@@ -226,10 +227,77 @@ TEST_F(SteerSafetyTest, RefusesToReplaceAnotherProgramAndNamesTheOption) {
   EXPECT_EQ(attached_program(), before);
 }
 
-TEST_F(SteerSafetyTest, AnIntervalInWhichTheWatchdogWouldSleepIsRefused) {
-  const Ended refused = run(steer("--interval 6s --duration 1s"));
-  EXPECT_EQ(refused.code, 2) << refused.output;
-  EXPECT_NE(refused.output.find("at most 1000ms"), std::string::npos) << refused.output;
+// Runs `body` on host B while a program is attached to the interface by a BPF link.
+template <typename Body>
+void with_linked_program(const TwoHosts& hosts, const Body& body) {
+  hosts
+      .thread_on(Host::kB,
+                 [&] {
+                   bpf::Object object = bpf::Object::open(bpf::steer_image());
+                   object.set_configuration(evenkeel_steer_configuration{});
+                   ASSERT_TRUE(object.load().ok());
+                   LIBBPF_OPTS(bpf_link_create_opts, options);
+                   options.flags = XDP_FLAGS_SKB_MODE;
+                   const auto index = if_nametoindex(hosts.interface(Host::kB).c_str());
+                   const base::FileDescriptor link(bpf_link_create(
+                       object.program("evenkeel_steer"), static_cast<int>(index), BPF_XDP, &options));
+                   ASSERT_TRUE(link.valid());
+                   body();
+                 })
+      .join();
+}
+
+TEST_F(SteerSafetyTest, AProgramThatALinkHoldsIsNotToBeTakenOver) {
+  with_linked_program(*hosts_, [&] {
+    for (const char* const options :
+         {"--duration 1s", "--duration 1s --take-over", "--dry-run --take-over"}) {
+      const Ended refused = run(steer(options));
+      EXPECT_EQ(refused.code, 1) << options << refused.output;
+      EXPECT_NE(refused.output.find("BPF link"), std::string::npos) << refused.output;
+      EXPECT_EQ(refused.output.find("--take-over"), std::string::npos) << refused.output;
+    }
+    const Ended explained = run(on_b(EVENKEEL_BINARY " explain " + interface() + " --duration 50ms --json"));
+    EXPECT_EQ(explained.output.find("--take-over"), std::string::npos) << explained.output;
+  });
+}
+
+TEST_F(SteerSafetyTest, ADryRunSaysWhyTheRealOneWouldBeRefused) {
+  const auto expect_refused = [&](const std::string& options, const std::string& reason) {
+    const Ended dry = run(steer("--dry-run --duration 50ms --json " + options));
+    EXPECT_EQ(dry.code, 1) << options << dry.output;
+    EXPECT_NE(dry.event("dry_run").value("refused", "").find(reason), std::string::npos) << dry.output;
+    const Ended real = run(steer("--duration 50ms " + options));
+    EXPECT_EQ(real.code, 1) << options << real.output;
+    EXPECT_NE(real.output.find(reason), std::string::npos) << real.output;
+  };
+  expect_refused("--xdp-mode native", "leaves checksums to hardware");
+  expect_refused("--actuator nic_table", "no indirection table");
+  const Ended free = run(steer("--dry-run --duration 50ms --json"));
+  EXPECT_EQ(free.code, 0) << free.output;
+  EXPECT_TRUE(free.event("dry_run")["refused"].is_null()) << free.output;
+  attach_a_program();
+  expect_refused("", "XDP program");
+}
+
+TEST_F(SteerSafetyTest, ADryRunBesideOneThatSteersNamesThatOne) {
+  Running running(steer("--interval 100ms --json"));
+  running.wait_for("\"round\"");
+  const int process = process_of(state_path());
+  const Ended dry = run(steer("--dry-run --duration 50ms"));
+  kill(process, SIGTERM);
+  (void)running.wait();
+  EXPECT_EQ(dry.code, 1) << dry.output;
+  EXPECT_NE(dry.output.find("already steered by process " + std::to_string(process)), std::string::npos)
+      << dry.output;
+}
+
+TEST_F(SteerSafetyTest, ANameThatIsNotTextIsRefusedAndAnyOtherIsNot) {
+  const Ended bytes = run("sh -c '" EVENKEEL_BINARY " steer \"$(printf \"v\\377\")\" --json'");
+  EXPECT_EQ(bytes.code, 2) << bytes.output;
+  EXPECT_NE(bytes.output.find("UTF-8"), std::string::npos) << bytes.output;
+  const Ended absent = run(EVENKEEL_BINARY " steer 'v{}%s' --json");
+  EXPECT_EQ(absent.code, 1) << absent.output;
+  EXPECT_NE(absent.output.find("v{}%s"), std::string::npos) << absent.output;
 }
 
 }  // namespace

@@ -161,7 +161,9 @@ TEST_F(SteerTest, RefusesNativeModeWhereChecksumsWouldBreakAndNamesTheRemedy) {
 TEST_F(SteerTest, WrongOptionsAreOneLineThatSaysWhatIsRight) {
   for (const char* const options :
        {"--order quick", "--interval 1", "--cpus 4000", "--buckets 100", "--policy none", "--actuator magic",
-        "--exclude-cpus 4000", "--queue 20000", "--dry-run --restore", "--bogus"}) {
+        "--exclude-cpus 4000", "--queue 20000", "--dry-run --restore", "--bogus", "--cpus ''",
+        "--interval 6s", "--actuator nic_table --cpus 0", "--actuator nic_table --exclude-cpus 0",
+        "--actuator nic_table --tunnel inner"}) {
     const Ended ended = run(steer(options));
     EXPECT_EQ(ended.code, 2) << options << ended.output;
     EXPECT_EQ(std::count(ended.output.begin(), ended.output.end(), '\n'), 1) << ended.output;

@@ -28,7 +28,27 @@ std::uint32_t identity_of(int program) {
   return bpf_obj_get_info_by_fd(program, &info, &size) == 0 ? info.id : 0;
 }
 
+// Whether the link is of this interface's program. (Its interface number alone would not tell: it counts
+// within a network namespace.)
+bool is_link_of(std::uint32_t link, const NetworkInterface& interface) {
+  const base::FileDescriptor descriptor(bpf_link_get_fd_by_id(link));
+  bpf_link_info info{};
+  std::uint32_t size = sizeof info;
+  return descriptor.valid() && bpf_obj_get_info_by_fd(descriptor.get(), &info, &size) == 0 &&
+         info.type == BPF_LINK_TYPE_XDP &&
+         info.prog_id == static_cast<std::uint32_t>(interface.xdp_program) &&
+         info.xdp.ifindex == static_cast<std::uint32_t>(interface.index);
+}
+
 }  // namespace
+
+bool is_held_by_link(const NetworkInterface& interface) {
+  if (interface.xdp_program == 0) return false;
+  for (std::uint32_t link = 0; bpf_link_get_next_id(link, &link) == 0;) {
+    if (is_link_of(link, interface)) return true;
+  }
+  return false;
+}
 
 Result<std::string> keep_xdp_program(const NetworkInterface& interface) {
   const base::FileDescriptor program(

@@ -10,6 +10,10 @@
 
 namespace evenkeel::actuator {
 
+// Whether a BPF link holds the interface's program: then only the link's owner can detach it. False too where
+// this process may not look.
+bool is_held_by_link(const NetworkInterface& interface);
+
 // Pins the interface's program in /sys/fs/bpf, so that it outlives this process and its own detaching.
 // Returns where; nothing else is changed. What is at that place already is the same program, left by a
 // process that was killed: identities are not given out twice, and the place is gone with a reboot.

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -84,6 +86,17 @@ Result<std::vector<std::uint32_t>> parse_cpu_list(std::string_view text) {
     if (rest.front() != ',') return bad_cpu_list(text);
     rest.remove_prefix(1);
   }
+}
+
+bool is_utf8(std::string_view text) {
+  int wanted = 0;  // bytes that must follow
+  for (const char character : text) {
+    const auto byte = static_cast<unsigned char>(character);
+    const int leading = std::countl_one(byte);
+    if ((leading == 1) != (wanted > 0) || leading > 4) return false;
+    wanted = leading == 1 ? wanted - 1 : std::max(0, leading - 1);
+  }
+  return wanted == 0;
 }
 
 }  // namespace evenkeel::base

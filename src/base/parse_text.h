@@ -21,4 +21,7 @@ std::optional<std::uint64_t> parse_count(std::string_view text);
 // "0,2-3" to {0, 2, 3}: a list as taskset(1) takes it. Anything else is a usage error.
 Result<std::vector<std::uint32_t>> parse_cpu_list(std::string_view text);
 
+// Whether every character has the form of UTF-8 (RFC 3629, without its bans on surrogates and long forms).
+bool is_utf8(std::string_view text);
+
 }  // namespace evenkeel::base

@@ -45,5 +45,11 @@ TEST(ParseCount, TakesWholeNumbersAndTheirThousands) {
     EXPECT_FALSE(parse_count(text)) << text;
 }
 
+TEST(IsUtf8, TellsTextFromBytes) {
+  for (const char* text : {"", "eth0", "\x1b[31m", "Straße", "日本", "😀"}) EXPECT_TRUE(is_utf8(text)) << text;
+  for (const char* bytes : {"v\xff", "\x80", "\xc3", "\xc3\xc3", "\xe6\x97", "a\xf8\x80\x80\x80\x80"})
+    EXPECT_FALSE(is_utf8(bytes)) << bytes;
+}
+
 }  // namespace
 }  // namespace evenkeel::base

@@ -25,40 +25,52 @@
 namespace evenkeel::cli {
 namespace {
 
+constexpr std::uint64_t kExplainedCpusMax = 4'096;
+
 struct ExplainArguments {
   std::string subject;
   std::string capture;
   std::string duration = "1s";
+  std::optional<std::size_t> cpus;
   bool json = false;
 };
 
+constexpr std::uint8_t kTcp = 6, kUdp = 17, kGre = 47, kEsp = 50, kAh = 51, kSctp = 132;
+
 std::string endpoint(const std::array<std::uint8_t, 16>& address, const std::array<std::uint8_t, 2>& port,
-                     bool six) {
+                     const ConnectionKey& key) {
+  const bool six = key.ip_version == 6;
   char text[64];
   char* const end = six ? flow::append_ipv6(text, address) : flow::append_ipv4(text, address);
   const std::string host(text, end);
+  if (key.protocol != kTcp && key.protocol != kUdp && key.protocol != kSctp) return host;  // has no ports
   const int number = port[0] << 8 | port[1];
   return six ? fmt::format("[{}]:{}", host, number) : fmt::format("{}:{}", host, number);
 }
 
 std::string protocol_name(std::uint8_t protocol) {
   switch (protocol) {
-    case 6:
+    case kTcp:
       return "TCP";
-    case 17:
+    case kUdp:
       return "UDP";
-    case 47:
+    case kGre:
       return "GRE";
+    case kEsp:
+      return "ESP";
+    case kAh:
+      return "AH";
+    case kSctp:
+      return "SCTP";
     default:
       return fmt::format("protocol {}", protocol);
   }
 }
 
 std::string connection_name(const ConnectionKey& key) {
-  const bool six = key.ip_version == 6;
   return fmt::format("{} between {} and {}", protocol_name(key.protocol),
-                     endpoint(key.low_address, key.low_port, six),
-                     endpoint(key.high_address, key.high_port, six));
+                     endpoint(key.low_address, key.low_port, key),
+                     endpoint(key.high_address, key.high_port, key));
 }
 
 // Counts a capture's packets by connection.
@@ -70,7 +82,7 @@ class TrafficCounter {
     if (result.verdict() == packet::Verdict::kUnclassified) ++not_ip_;
     if (!result.connection()) return;
     ++ip_;
-    if (packet.key.protocol == 17) ++udp_;
+    if (packet.key.protocol == kUdp) ++udp_;
     if ((packet.flags & Packet::kFragment) != 0) ++fragments_;
     const std::uint16_t outer_at = packet.network_offset;
     Connection& connection = connections_[packet.key];
@@ -103,6 +115,7 @@ class TrafficCounter {
       if (share(packets, packets_) <= facts.largest_share) continue;
       facts.largest_share = share(packets, packets_);
       facts.largest_name = connection_name(key);
+      facts.largest_is_encrypted = key.protocol == kEsp;
     }
     facts.one_way_share = share(one_way, connections_.size());
     return facts;
@@ -151,28 +164,56 @@ Result<ReadCapture> read_capture(const std::string& path) {
   return ReadCapture{counter.facts(), std::nullopt};
 }
 
-void print_text(const std::string& subject, const control::TrafficFacts& traffic,
-                const std::vector<control::Finding>& findings) {
-  print("{}: {} packets looked at\n", subject, traffic.packets);
-  if (findings.empty()) print("nothing was found that would make receive work uneven\n");
+// What the facts were judged by, and what was found.
+struct Explanation {
+  std::string subject;
+  const control::TrafficFacts& traffic;
+  std::optional<std::size_t> cpus_assumed;  // of a capture alone
+  std::vector<control::Finding> findings;
+
+  bool has_enough_packets() const { return traffic.packets >= control::kPacketsThatTell; }
+};
+
+void print_text(const Explanation& explanation) {
+  print("{}: {} packets looked at\n", explanation.subject, explanation.traffic.packets);
+  if (!explanation.has_enough_packets()) {
+    print("too few to tell anything about the traffic: {} are needed\n", control::kPacketsThatTell);
+  } else if (explanation.findings.empty()) {
+    print("nothing was found that would make receive work uneven{}\n",
+          explanation.cpus_assumed
+              ? fmt::format(" on {} CPUs (--cpus N: on others)", *explanation.cpus_assumed)
+              : "");
+  }
   int number = 0;
-  for (const control::Finding& finding : findings) {
+  for (const control::Finding& finding : explanation.findings) {
     print("\n{}. {}\n", ++number, finding.text);
     if (!finding.remedy.empty()) print("   {}\n", finding.remedy);
   }
 }
 
-void print_json(const std::string& subject, const control::TrafficFacts& traffic,
-                const std::vector<control::Finding>& findings) {
+void print_json(const Explanation& explanation) {
   nlohmann::json list = nlohmann::json::array();
-  for (const control::Finding& finding : findings) {
+  for (const control::Finding& finding : explanation.findings) {
     list.push_back({{"name", finding.name},
                     {"weight", finding.weight},
                     {"text", finding.text},
                     {"remedy", finding.remedy}});
   }
-  print("{}\n", nlohmann::json{{"subject", subject}, {"packets", traffic.packets}, {"findings", list}}.dump(
-                    1, ' ', false, nlohmann::json::error_handler_t::replace));
+  const nlohmann::json object = {{"subject", explanation.subject},
+                                 {"packets", explanation.traffic.packets},
+                                 {"enough_packets", explanation.has_enough_packets()},
+                                 {"findings", list}};
+  print("{}\n", object.dump(1, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
+// An option that would have no effect is no option.
+Result<void> check(const ExplainArguments& arguments, bool is_file) {
+  if (is_file && !arguments.capture.empty())
+    return usage_error(fmt::format(
+        "--capture gives an interface its traffic; {} is a capture itself: give one", arguments.subject));
+  if (!is_file && arguments.cpus)
+    return usage_error("--cpus is for captures: an interface is explained for the CPUs of this machine");
+  return {};
 }
 
 Result<void> explain(const ExplainArguments& arguments) {
@@ -180,6 +221,7 @@ Result<void> explain(const ExplainArguments& arguments) {
   control::TrafficFacts traffic;
   std::optional<Error> broken;  // a capture, in its middle
   const bool is_file = std::filesystem::is_regular_file(arguments.subject);
+  if (auto checked = check(arguments, is_file); !checked) return checked;
   if (!is_file) {
     const auto look =
         arguments.capture.empty() ? std::optional(duration_ns(arguments.duration)) : std::nullopt;
@@ -195,9 +237,12 @@ Result<void> explain(const ExplainArguments& arguments) {
     traffic = read->traffic;
     broken = read->error;
   }
-  const auto findings = control::explain(interface, traffic);
-  arguments.json ? print_json(arguments.subject, traffic, findings)
-                 : print_text(arguments.subject, traffic, findings);
+  const std::size_t cpus = arguments.cpus.value_or(control::kCpusAssumed);
+  const Explanation explanation{.subject = arguments.subject,
+                                .traffic = traffic,
+                                .cpus_assumed = is_file ? std::optional(cpus) : std::nullopt,
+                                .findings = control::explain(interface, traffic, cpus)};
+  arguments.json ? print_json(explanation) : print_text(explanation);
   if (broken) return *broken;
   return {};
 }
@@ -218,6 +263,9 @@ void add_explain(CLI::App& app, int& exit_code) {
       ->capture_default_str()
       ->check(duration())
       ->type_name("DURATION");
+  command->add_option("--cpus", arguments->cpus, "of a capture: on how many CPUs the work shall be even (2)")
+      ->transform(whole_number(2, kExplainedCpusMax))
+      ->type_name("N");
   command->add_flag("--json", arguments->json, "as JSON");
   command->callback([arguments, &exit_code] {
     if (const auto done = explain(*arguments); !done) exit_code = report_error(done.error());

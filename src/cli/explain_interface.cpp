@@ -24,6 +24,7 @@ Result<Looked> look_at_interface(const std::string& name, std::optional<std::int
 #include "actuator/network_interface.h"
 #include "actuator/nic_table/card.h"
 #include "actuator/observer.h"
+#include "actuator/xdp_owner.h"
 #include "base/parse_text.h"
 #include "bpf/constants.h"
 #include "control/steer_state.h"
@@ -43,7 +44,7 @@ void describe_card(const actuator::Card& card, control::InterfaceFacts& facts) {
   facts.queues_max = card.queues_max;
   facts.queues_word = card.queues_word;
   facts.key_symmetric = actuator::is_symmetric(card.key);
-  facts.udp_ports_hashed = (card.ports & kCardPortsUdp4) != 0;
+  facts.udp_ports_hashed = (card.ports & kCardPortsUdp4) != 0 && (card.ports & kCardPortsUdp6) != 0;
   facts.hash_fields_known = card.fields_known;
   if (card.table.empty()) return;
   facts.table_share.assign(card.queues, 0);
@@ -91,6 +92,7 @@ Result<Looked> look_at_interface(const std::string& name, std::optional<std::int
   looked.interface.name = name;
   looked.interface.driver = found->driver;
   looked.interface.xdp_program = found->xdp_program != 0;
+  looked.interface.xdp_program_is_linked = actuator::is_held_by_link(*found);
   const auto state = control::SteerStateStore().load(name);
   if (state && *state && control::is_alive(**state)) looked.interface.steered_by = (*state)->process;
   const auto online = meter::read_file("/sys/devices/system/cpu/online");

@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/parse_text.h"
@@ -30,8 +31,8 @@ struct SteerArguments {
   std::string interface;
   std::string actuator = "auto";
   std::string xdp_mode = "auto";
-  std::string cpus;
-  std::string exclude_cpus;
+  std::optional<std::string> cpus;
+  std::optional<std::string> exclude_cpus;
   std::string interval = "250ms";
   std::string duration;
   std::string policy = "index";
@@ -86,14 +87,14 @@ Result<std::vector<std::uint32_t>> read_cpus(const SteerArguments& arguments) {
   auto online = online_cpus();
   if (!online) return online;
   std::vector<std::uint32_t> cpus = *online;
-  if (!arguments.cpus.empty()) {
-    auto wanted = base::parse_cpu_list(arguments.cpus);
+  if (arguments.cpus) {
+    auto wanted = base::parse_cpu_list(*arguments.cpus);
     if (!wanted) return usage_error("--cpus: " + wanted.error().message);
     cpus = *wanted;
   }
   if (auto done = check_online("--cpus", cpus, *online); !done) return done.error();
-  if (!arguments.exclude_cpus.empty()) {
-    auto excluded = base::parse_cpu_list(arguments.exclude_cpus);
+  if (arguments.exclude_cpus) {
+    auto excluded = base::parse_cpu_list(*arguments.exclude_cpus);
     if (!excluded) return usage_error("--exclude-cpus: " + excluded.error().message);
     if (auto done = check_online("--exclude-cpus", *excluded, *online); !done) return done.error();
     std::erase_if(cpus, [&](std::uint32_t cpu) {
@@ -139,9 +140,25 @@ void read_numbers(const SteerArguments& arguments, SteerOptions& options) {
   options.moves_per_second_max = arguments.moves_per_second_max;
 }
 
+// What a card's table cannot do is not silently left undone.
+Result<void> check_table_options(const SteerOptions& options) {
+  if (options.actuator != SteerActuator::kNicTable) return {};
+  if (!options.chooses_cpus && !options.inner_tunnel) return {};
+  return usage_error(fmt::format(
+      "{} for --actuator xdp_cpumap: nic_table steers to all queues of the card, {}",
+      options.chooses_cpus ? "--cpus and --exclude-cpus are" : "--tunnel inner is", "by its own hash"));
+}
+
+Result<void> check_interface_name(const std::string& name) {
+  if (!base::is_utf8(name))
+    return usage_error("the name of that interface is not text (UTF-8): rename it (`ip link set … name …`)");
+  if (!may_name_an_interface(name))
+    return usage_error(fmt::format("'{}' cannot be the name of a network interface", name));
+  return {};
+}
+
 Result<SteerOptions> to_options(const SteerArguments& arguments) {
-  if (!may_name_an_interface(arguments.interface))
-    return usage_error(fmt::format("'{}' cannot be the name of a network interface", arguments.interface));
+  if (auto done = check_interface_name(arguments.interface); !done) return done.error();
   if (arguments.dry_run && arguments.restore)
     return usage_error("--restore puts back what a killed process left, --dry-run changes nothing: give one");
   SteerOptions options;
@@ -151,6 +168,8 @@ Result<SteerOptions> to_options(const SteerArguments& arguments) {
   if (!cpus) return cpus.error();
   if (auto policy = make_policy(arguments.policy); !policy) return policy.error();
   options.cpus = *cpus;
+  options.chooses_cpus = arguments.cpus || arguments.exclude_cpus;
+  if (auto done = check_table_options(options); !done) return done.error();
   options.interface = arguments.interface;
   options.policy = arguments.policy;
   options.dry_run = arguments.dry_run;

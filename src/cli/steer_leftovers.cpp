@@ -13,15 +13,26 @@
 
 namespace evenkeel::cli {
 
+namespace {
+
+Error already_steered(const std::string& interface, const std::string& by) {
+  return runtime_error(fmt::format("{} is already steered by {}: end that first", interface, by));
+}
+
+}  // namespace
+
+Result<void> check_not_steered(const std::string& interface) {
+  const auto state = control::SteerStateStore().load(interface);
+  if (!state || !*state || !control::is_alive(**state)) return {};
+  return already_steered(interface, fmt::format("process {}", (*state)->process));
+}
+
 Result<control::SteerClaim> claim_interface(const std::string& interface) {
-  const control::SteerStateStore store;
-  auto claim = store.claim(interface);
+  auto claim = control::SteerStateStore().claim(interface);
   if (!claim) return claim.error();
   if (*claim) return std::move(**claim);
-  const auto state = store.load(interface);
-  const bool known = state && *state && control::is_alive(**state);
-  const std::string by = known ? fmt::format("process {}", (*state)->process) : "another process";
-  return runtime_error(fmt::format("{} is already steered by {}: end that first", interface, by));
+  if (auto free = check_not_steered(interface); !free) return free.error();
+  return already_steered(interface, "another process");
 }
 
 Result<Undone> undo(const control::SteerState& state) {

@@ -14,6 +14,9 @@ namespace evenkeel::cli {
 // The right to steer the interface, until it is destroyed. A runtime error names who has it.
 Result<control::SteerClaim> claim_interface(const std::string& interface);
 
+// Whether claim_interface() would succeed, as far as the state tells: without taking anything.
+Result<void> check_not_steered(const std::string& interface);
+
 // What is left to undo of a state: nothing any more, or the interface itself is gone, and its changes with
 // it.
 enum class Undone { kPutBack, kInterfaceGone };

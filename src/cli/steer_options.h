@@ -19,6 +19,7 @@ struct SteerOptions {
   SteerActuator actuator = SteerActuator::kAuto;
   SteerXdpMode xdp_mode = SteerXdpMode::kAuto;
   std::vector<std::uint32_t> cpus;  // online, ascending, at least one
+  bool chooses_cpus = false;        // they were named, not simply all that are online
   std::int64_t interval_ns = 250'000'000;
   std::optional<std::int64_t> duration_ns;
   std::string policy = "index";

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <ctime>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "cli/standard_output.h"
 
@@ -14,8 +15,9 @@ namespace {
 
 using nlohmann::json;
 
+// Names of peers and network namespaces may hold any bytes.
 void print_json(const json& object) {
-  print("{}\n", object.dump());
+  print("{}\n", object.dump(-1, ' ', false, json::error_handler_t::replace));
   (void)flush_standard_output();
 }
 
@@ -87,7 +89,8 @@ void SteerOutput::begin(const actuator::Steering& steering, const SteerGround& g
 
 void SteerOutput::round(const actuator::Steering& steering, const control::SteerRound& round) {
   const actuator::Measurement& measurement = round.measurement;
-  if (is_loaded(round.plan)) {
+  const bool loaded = is_loaded(round.plan);
+  if (loaded) {
     if (loaded_rounds_++ == 0) first_max_over_mean_ = round.plan.max_over_mean_before;
     sum_max_over_mean_ += round.plan.max_over_mean_before;
   }
@@ -100,7 +103,7 @@ void SteerOutput::round(const actuator::Steering& steering, const control::Steer
                        {"usage", measurement.usage},
                        {"capacity", measurement.capacity},
                        {"backlog", measurement.backlog},
-                       {"max_over_mean", round.plan.max_over_mean_before},
+                       {"max_over_mean", loaded ? json(round.plan.max_over_mean_before) : json()},
                        {"moves", round.moves},
                        {"pending", round.pending}});
   }
@@ -114,9 +117,11 @@ void SteerOutput::print_line(const actuator::Steering& steering, const control::
   const double seconds = round.seconds - printed_seconds_;
   const std::string drops =
       drops_ > 0 ? fmt::format("  {} dropped/s", short_number(static_cast<double>(drops_) / seconds)) : "";
-  print("{}  {:>8} packets/s{}  max/mean {:.2f}  {} moves{}\n", time_of_day(),
+  const std::string balance =
+      is_loaded(round.plan) ? fmt::format("{:.2f}", round.plan.max_over_mean_before) : "   -";
+  print("{}  {:>8} packets/s{}  max/mean {}  {} moves{}\n", time_of_day(),
         short_number(static_cast<double>(packets_) / seconds), usage_text(steering, round.measurement),
-        round.plan.max_over_mean_before, moves_, drops);
+        balance, moves_, drops);
   (void)flush_standard_output();
   printed_seconds_ = round.seconds;
   packets_ = drops_ = moves_ = 0;
@@ -169,62 +174,80 @@ double share(std::uint64_t part, std::uint64_t whole) {
 
 // Packets of each processor with the buckets where `owner` has them.
 std::vector<std::uint64_t> packets_by_owner(const DryRun& result, const std::vector<ProcessorId>& owner) {
-  std::vector<std::uint64_t> packets(result.options.cpus.size());
+  std::vector<std::uint64_t> packets(result.numbers.size());
   for (std::size_t bucket = 0; bucket < owner.size(); ++bucket) {
     packets[owner[bucket].value()] += result.observed.packets[bucket];
   }
   return packets;
 }
 
-}  // namespace
-
-void print_dry_run(const DryRun& result) {
-  const actuator::Observed& observed = result.observed;
-  std::uint64_t all = 0;
-  for (const std::uint64_t packets : observed.packets_of_cpu) all += packets;
+// A queue's packets now are those of its slots; a CPU's were counted.
+json processors_json(const DryRun& result, std::uint64_t all) {
   std::vector<ProcessorId> after = result.owner;
   for (const Move& move : result.plan.moves) after[move.bucket.value()] = move.to;
   const auto at_start = packets_by_owner(result, result.owner);
   const auto planned = packets_by_owner(result, after);
-  json cpus = json::array();
-  for (std::size_t i = 0; i < result.options.cpus.size(); ++i) {
-    const std::uint32_t cpu = result.options.cpus[i];
-    cpus.push_back({{"cpu", cpu},
-                    {"share_now", share(observed.packets_of_cpu[cpu], all)},
-                    {"share_at_start", share(at_start[i], all)},
-                    {"share_planned", share(planned[i], all)}});
+  json processors = json::array();
+  for (std::size_t i = 0; i < result.numbers.size(); ++i) {
+    const bool by_cpu = result.processor == "cpu";
+    const std::uint64_t now = by_cpu ? result.observed.packets_of_cpu[result.numbers[i]] : at_start[i];
+    processors.push_back({{result.processor, result.numbers[i]},
+                          {"share_now", share(now, all)},
+                          {"share_at_start", share(at_start[i], all)},
+                          {"share_planned", share(planned[i], all)}});
   }
+  return processors;
+}
+
+json moves_json(const DryRun& result, std::uint64_t all) {
   json moves = json::array();
   for (const Move& move : result.plan.moves) {
     moves.push_back({{"bucket", move.bucket.value()},
-                     {"from", result.options.cpus[move.from.value()]},
-                     {"to", result.options.cpus[move.to.value()]},
-                     {"share", share(observed.packets[move.bucket.value()], all)},
+                     {"from", result.numbers[move.from.value()]},
+                     {"to", result.numbers[move.to.value()]},
+                     {"share", share(result.observed.packets[move.bucket.value()], all)},
                      {"reason", to_string(move.reason)}});
   }
-  if (result.options.json) {
-    return print_json({{"event", "dry_run"},
-                       {"interface", result.options.interface},
-                       {"seconds", result.seconds},
-                       {"packets", all},
-                       {"passed_by", observed.unclassified + observed.malformed},
-                       {"cpus", cpus},
-                       {"moves", moves}});
+  return moves;
+}
+
+void print_dry_run_text(const DryRun& result, std::uint64_t all) {
+  print("{}: {} packets in {:.1f} s; nothing was changed\n", result.options.interface, all, result.seconds);
+  for (const std::string& note : result.notes) print("  {}\n", note);
+  print("\n{:>5}   now  {}  planned\n", result.processor,
+        result.processor == "cpu" ? "evenly dealt" : "  by table  ");
+  for (const json& processor : processors_json(result, all)) {
+    print("{:5}  {:3.0f} %  {:10.0f} %  {:5.0f} %\n", processor[result.processor].get<std::uint32_t>(),
+          processor["share_now"].get<double>() * 100, processor["share_at_start"].get<double>() * 100,
+          processor["share_planned"].get<double>() * 100);
   }
-  print("{}: {} packets in {:.1f} s; nothing was changed\n\n  cpu   now  evenly dealt  planned\n",
-        result.options.interface, all, result.seconds);
-  for (const json& cpu : cpus) {
-    print("{:5}  {:3.0f} %  {:10.0f} %  {:5.0f} %\n", cpu["cpu"].get<std::uint32_t>(),
-          cpu["share_now"].get<double>() * 100, cpu["share_at_start"].get<double>() * 100,
-          cpu["share_planned"].get<double>() * 100);
-  }
-  print("\nmoves of buckets after the even deal: {}\n", moves.size());
+  const json moves = moves_json(result, all);
+  print("\nmoves of buckets after the {}: {}\n", result.processor == "cpu" ? "even deal" : "start",
+        moves.size());
   for (const json& move : moves) {
-    print("  bucket {:5}  cpu {} to cpu {}  {:.1f} % of the packets  ({})\n",
-          move["bucket"].get<std::uint32_t>(), move["from"].get<std::uint32_t>(),
-          move["to"].get<std::uint32_t>(), move["share"].get<double>() * 100,
+    print("  bucket {:5}  {} {} to {} {}  {:.1f} % of the packets  ({})\n",
+          move["bucket"].get<std::uint32_t>(), result.processor, move["from"].get<std::uint32_t>(),
+          result.processor, move["to"].get<std::uint32_t>(), move["share"].get<double>() * 100,
           move["reason"].get<std::string>());
   }
+}
+
+}  // namespace
+
+void print_dry_run(const DryRun& result) {
+  const auto& counts = result.processor == "cpu" ? result.observed.packets_of_cpu : result.observed.packets;
+  const std::uint64_t all = std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
+  if (!result.options.json) return print_dry_run_text(result, all);
+  print_json({{"event", "dry_run"},
+              {"interface", result.options.interface},
+              {"actuator", result.actuator},
+              {"seconds", result.seconds},
+              {"packets", all},
+              {"passed_by", result.observed.unclassified + result.observed.malformed},
+              {result.processor + "s", processors_json(result, all)},
+              {"moves", moves_json(result, all)},
+              {"notes", result.notes},
+              {"refused", result.refused ? json(*result.refused) : json()}});
 }
 
 }  // namespace evenkeel::cli

@@ -49,11 +49,18 @@ class SteerOutput {
 
 // What steering would do with the traffic that was looked at.
 struct DryRun {
-  double seconds = 0;
+  explicit DryRun(const SteerOptions& given) : options(given) {}
+
   const SteerOptions& options;
+  std::string actuator;
+  std::string processor;               // what buckets are dealt to: "cpu" or "queue" ...
+  std::vector<std::uint32_t> numbers;  // ... and which
+  std::vector<ProcessorId> owner;      // by bucket, at the start
+  double seconds = 0;
   actuator::Observed observed;
   Plan plan;
-  std::vector<ProcessorId> owner;  // by bucket, at the start
+  std::vector<std::string> notes;      // of the survey, for people
+  std::optional<std::string> refused;  // why steering would not start
 };
 void print_dry_run(const DryRun& result);
 

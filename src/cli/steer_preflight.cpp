@@ -2,6 +2,11 @@
 
 #include <fmt/format.h>
 
+#include "actuator/nic_table/card.h"
+#include "actuator/nic_table/nic_table.h"
+#include "actuator/xdp_owner.h"
+#include "control/steer_choice.h"
+
 namespace evenkeel::cli {
 namespace {
 
@@ -72,18 +77,49 @@ std::vector<std::string> find_other_owners(const NetworkInterface& interface) {
   return owners;
 }
 
+// auto: the card's own table where it does all that is wished for, since it costs nothing for each packet.
+bool chooses_table(const SteerOptions& options, std::vector<std::string>& notes) {
+  if (options.actuator != SteerActuator::kAuto) return options.actuator == SteerActuator::kNicTable;
+  const actuator::Card card = actuator::read_card(options.interface);
+  const auto why_not =
+      control::why_not_table(card, {.cpus = options.cpus.size(),
+                                    .chooses_cpus = options.chooses_cpus,
+                                    .inner_tunnel = options.inner_tunnel,
+                                    .strict_order = options.order == actuator::MoveOrder::kStrict});
+  if (why_not && !card.table.empty()) notes.push_back("not by the card's table: " + *why_not);
+  return !why_not;
+}
+
+// Others may be set aside with --take-over, but not a program that its owner's link holds.
+Result<void> check_owners(const SteerOptions& options, SteerGround& ground) {
+  const NetworkInterface& interface = ground.interface;
+  if (actuator::is_held_by_link(interface)) {
+    return runtime_error(
+        fmt::format("{} has another owner: XDP program {} is held by the program that attached it (by a BPF "
+                    "link: `bpftool link`); end that program",
+                    interface.name, interface.xdp_program));
+  }
+  for (const std::string& owner : find_other_owners(interface)) {
+    if (!options.take_over) {
+      return runtime_error(
+          fmt::format("{} has another owner: {}; end it, or give --take-over", interface.name, owner));
+    }
+    ground.notes.push_back("in spite of: " + owner);
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<SteerGround> survey_ground(const SteerOptions& options) {
   auto interface = actuator::find_interface(options.interface);
   if (!interface) return interface.error();
-  SteerGround ground{.interface = *interface, .mode = XdpMode::kGeneric, .notes = {}};
-  for (const std::string& owner : find_other_owners(*interface)) {
-    if (!options.take_over) {
-      return runtime_error(
-          fmt::format("{} has another owner: {}; end it, or give --take-over", interface->name, owner));
-    }
-    ground.notes.push_back("in spite of: " + owner);
+  SteerGround ground{.interface = *interface, .notes = {}};
+  if (auto checked = check_owners(options, ground); !checked) return checked.error();
+  ground.by_table = chooses_table(options, ground.notes);
+  if (ground.by_table) {
+    if (auto card = actuator::find_usable_card(options.interface); !card) return card.error();
+    return ground;
   }
   const auto mode = choose_mode(options, *interface, ground.notes);
   if (!mode) return mode.error();

@@ -14,11 +14,12 @@ namespace evenkeel::cli {
 
 struct SteerGround {
   actuator::NetworkInterface interface;
+  bool by_table = false;  // by nic_table, else by xdp_cpumap
   actuator::XdpMode mode = actuator::XdpMode::kGeneric;
   std::vector<std::string> notes;  // for people: why this mode, what was overridden
 };
 
-// A runtime error names the obstacle and what removes it.
+// Changes nothing. A runtime error names the obstacle and what removes it.
 Result<SteerGround> survey_ground(const SteerOptions& options);
 
 }  // namespace evenkeel::cli

@@ -48,17 +48,9 @@ double present_rate(const std::string& interface) {
   return static_cast<double>(*after - *before) / std::chrono::duration<double>(kLook).count();
 }
 
-// auto: the card's own table where it has queues for all CPUs, since it costs nothing for each packet.
-bool prefers_table(const SteerOptions& options) {
-  if (options.actuator != SteerActuator::kAuto) return options.actuator == SteerActuator::kNicTable;
-  const actuator::Card card = actuator::read_card(options.interface);
-  return !card.table.empty() && card.toeplitz && card.fields_known && card.queues > 1 &&
-         card.queues >= options.cpus.size() && options.order != actuator::MoveOrder::kStrict;
-}
-
 Result<std::unique_ptr<actuator::Steering>> make_steering(const SteerOptions& options,
                                                           const SteerGround& ground) {
-  if (prefers_table(options)) {
+  if (ground.by_table) {
     return actuator::make_nic_table(
         {.interface = options.interface, .interface_index = ground.interface.index, .order = options.order});
   }
@@ -124,9 +116,8 @@ Result<void> Session::prepare() {
   steering_ = std::move(*steering);
   watchdog_ = std::make_unique<control::SteerWatchdog>(present_rate(options_.interface));
   state_ = control::own_state(options_.interface, ground_.interface.index, std::string(steering_->name()));
-  const bool by_table = steering_->name() == "nic_table";
-  if (by_table) state_.table = actuator::read_card(options_.interface).table;
-  const bool sets_aside = ground_.interface.xdp_program != 0 && !by_table;
+  if (ground_.by_table) state_.table = actuator::read_card(options_.interface).table;
+  const bool sets_aside = ground_.interface.xdp_program != 0 && !ground_.by_table;
   if (sets_aside) {
     auto pin = actuator::keep_xdp_program(ground_.interface);
     if (!pin) return pin.error();
@@ -198,7 +189,7 @@ Result<void> Session::steer_until_the_end() {
   control::SteerLoopOptions loop_options;
   loop_options.moves_per_second_max = options_.moves_per_second_max;
   // A card's moves cost nothing for each packet, and its loads are estimates: any imbalance is worth a move.
-  if (steering_->name() == "nic_table") loop_options.usage_min = 0.001;
+  if (ground_.by_table) loop_options.usage_min = 0.001;
   loop_ = std::make_unique<control::SteerLoop>(*steering_, *policy_, loop_options,
                                                [&](const control::SteerRound& round) {
                                                  levelness_.note(round);

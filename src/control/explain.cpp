@@ -8,14 +8,12 @@
 namespace evenkeel::control {
 namespace {
 
-constexpr std::uint64_t kPacketsThatTell = 100;
-
 int percent(double share) { return static_cast<int>(share * 100 + 0.5); }
 
 class Explainer {
  public:
-  Explainer(const std::optional<InterfaceFacts>& interface, const TrafficFacts& traffic)
-      : interface_(interface), traffic_(traffic) {}
+  Explainer(const std::optional<InterfaceFacts>& interface, const TrafficFacts& traffic, std::size_t cpus)
+      : interface_(interface), traffic_(traffic), cpus_(interface ? interface->cpus.size() : cpus) {}
 
   std::vector<Finding> run() {
     if (interface_) explain_interface();
@@ -71,11 +69,21 @@ class Explainer {
         steer());
   }
 
+  // CPUs that get a share worth the name.
+  std::size_t receiving_cpus() const {
+    constexpr double kShareMin = 0.02;
+    if (traffic_.packets < kPacketsThatTell) return 0;
+    const auto& shares = interface_->receive_share;
+    return static_cast<std::size_t>(
+        std::count_if(shares.begin(), shares.end(), [](double share) { return share >= kShareMin; }));
+  }
+
   void find_few_queues() {
     const std::size_t cpus = interface_->cpus.size();
     const std::uint32_t queues = interface_->queues;
     if (queues == 0 || queues >= cpus) return;
-    if (interface_->rps || interface_->steered_by != 0) return;  // the others get work all the same
+    // The others get work all the same: of a veth, whoever sends also receives.
+    if (interface_->rps || interface_->steered_by != 0 || receiving_cpus() > queues) return;
     const std::string text =
         fmt::format("{} has {} receive queue{} for {} CPUs: the others get no receive work.", name(), queues,
                     queues == 1 ? "" : "s", cpus);
@@ -105,7 +113,8 @@ class Explainer {
             "The card hashes UDP by addresses alone: all UDP between two hosts ({} % of the packets are UDP) "
             "comes to one queue.",
             percent(traffic_.udp_share)),
-        fmt::format("ethtool -N {} rx-flow-hash udp4 sdfn", name()));
+        fmt::format("ethtool -N {0} rx-flow-hash udp4 sdfn && ethtool -N {0} rx-flow-hash udp6 sdfn",
+                    name()));
   }
 
   void find_uneven_table() {
@@ -144,6 +153,12 @@ class Explainer {
           fmt::format("{} is steered by evenkeel (process {}): what is uneven here is so in spite of that.",
                       name(), interface_->steered_by),
           "");
+    } else if (interface_->xdp_program_is_linked) {
+      add(8, "xdp_program",
+          fmt::format("An XDP program is attached to {} and held by the program that put it there: steering "
+                      "starts only when that has ended.",
+                      name()),
+          "bpftool link show");
     } else if (interface_->xdp_program) {
       add(8, "xdp_program",
           fmt::format("An XDP program is attached to {}; steering starts only if it may set that aside.",
@@ -154,16 +169,18 @@ class Explainer {
 
   // What one connection has more than a CPU's fair share of cannot be levelled by moving connections.
   void find_elephant() {
-    const double cpus =
-        interface_ ? static_cast<double>(std::max<std::size_t>(2, interface_->cpus.size())) : 2;
-    if (traffic_.largest_share < std::max(0.1, 1 / cpus)) return;
+    const double fair = 1 / static_cast<double>(std::max<std::size_t>(2, cpus_));
+    if (traffic_.largest_share < std::max(0.1, fair)) return;
     // A bucket that fragments or tunnels may fill is theirs to explain.
     const double others = traffic_.fragment_share + traffic_.tunnel_share;
     if (!traffic_.connections_told_apart && others >= traffic_.largest_share / 2) return;
-    add(90 * traffic_.largest_share, "elephant",
-        fmt::format("{} carries {} % of the packets: it needs a CPU of its own, and the rest must keep away "
-                    "from that.",
-                    traffic_.largest_name, percent(traffic_.largest_share)),
+    const bool tunnel = traffic_.largest_is_encrypted;
+    add(90 * traffic_.largest_share, tunnel ? "tunnel" : "elephant",
+        fmt::format(
+            "{} carries {} % of the packets: {}it needs a CPU of its own, and the rest must keep away "
+            "from that.",
+            traffic_.largest_name, percent(traffic_.largest_share),
+            tunnel ? "an encrypted tunnel is one connection, whatever is inside; " : ""),
         steer());
   }
 
@@ -202,13 +219,15 @@ class Explainer {
 
   const std::optional<InterfaceFacts>& interface_;
   const TrafficFacts& traffic_;
+  std::size_t cpus_;
   std::vector<Finding> findings_;
 };
 
 }  // namespace
 
-std::vector<Finding> explain(const std::optional<InterfaceFacts>& interface, const TrafficFacts& traffic) {
-  return Explainer(interface, traffic).run();
+std::vector<Finding> explain(const std::optional<InterfaceFacts>& interface, const TrafficFacts& traffic,
+                             std::size_t cpus) {
+  return Explainer(interface, traffic, cpus).run();
 }
 
 }  // namespace evenkeel::control

@@ -36,6 +36,13 @@ TEST(ExplainTest, HasNothingToSayOfAnEvenInterface) {
   EXPECT_TRUE(explain(even_interface(), even_traffic()).empty());
 }
 
+InterfaceFacts one_queue() {
+  InterfaceFacts facts = even_interface();
+  facts.queues = 1;
+  facts.receive_share = {1, 0, 0, 0};
+  return facts;
+}
+
 TEST(ExplainTest, OneCpuThatReceivesAllComesFirstWithTheCommandThatMendsIt) {
   InterfaceFacts facts = even_interface();
   facts.receive_share = {0, 1, 0, 0};
@@ -49,8 +56,7 @@ TEST(ExplainTest, OneCpuThatReceivesAllComesFirstWithTheCommandThatMendsIt) {
 }
 
 TEST(ExplainTest, FewerQueuesThanCpusAreMendedByMoreWhereTheCardHasThem) {
-  InterfaceFacts facts = even_interface();
-  facts.queues = 1;
+  InterfaceFacts facts = one_queue();
   EXPECT_EQ(find(explain(facts, even_traffic()), "fewer_queues_than_cpus")->remedy,
             "ethtool -L eth0 combined 4");
   facts.queues_max = 1;
@@ -95,8 +101,7 @@ TEST(ExplainTest, WhatIsInTheTrafficIsNamed) {
 }
 
 TEST(ExplainTest, QueuesAreAskedForByTheNameThatTheDriverTakes) {
-  InterfaceFacts facts = even_interface();
-  facts.queues = 1;
+  InterfaceFacts facts = one_queue();
   facts.queues_word = "rx";
   EXPECT_EQ(find(explain(facts, even_traffic()), "fewer_queues_than_cpus")->remedy, "ethtool -L eth0 rx 4");
 }
@@ -117,8 +122,7 @@ TEST(ExplainTest, ABucketFullOfFragmentsOrTunnelsIsNoElephant) {
 }
 
 TEST(ExplainTest, WithRpsItDoesNotSayThatOtherCpusGetNoWork) {
-  InterfaceFacts facts = even_interface();
-  facts.queues = 1;
+  InterfaceFacts facts = one_queue();
   facts.rps = true;
   const auto findings = explain(facts, even_traffic());
   EXPECT_EQ(find(findings, "fewer_queues_than_cpus"), nullptr);
@@ -156,6 +160,50 @@ TEST(ExplainTest, AHandfulOfPacketsTellsNothing) {
   InterfaceFacts facts = even_interface();
   facts.receive_share = {1, 0, 0, 0};
   EXPECT_TRUE(explain(facts, traffic).empty());
+}
+
+TEST(ExplainTest, FewQueuesAreNoFaultWhereMoreCpusThanQueuesReceive) {
+  InterfaceFacts facts = even_interface();
+  facts.queues = 1;
+  facts.receive_share = {0.7, 0.3, 0, 0};
+  EXPECT_EQ(find(explain(facts, even_traffic()), "fewer_queues_than_cpus"), nullptr);
+  facts.receive_share = {0.99, 0.01, 0, 0};
+  EXPECT_NE(find(explain(facts, even_traffic()), "fewer_queues_than_cpus"), nullptr);
+}
+
+TEST(ExplainTest, AProgramThatOnlyItsOwnerCanDetachIsNotToBeTakenOver) {
+  InterfaceFacts facts = even_interface();
+  facts.xdp_program = facts.xdp_program_is_linked = true;
+  const auto findings = explain(facts, even_traffic());
+  ASSERT_NE(find(findings, "xdp_program"), nullptr);
+  EXPECT_EQ(find(findings, "xdp_program")->remedy.find("--take-over"), std::string::npos);
+}
+
+TEST(ExplainTest, WhatIsAnElephantDependsOnTheNumberOfCpus) {
+  TrafficFacts traffic = even_traffic();
+  traffic.largest_share = 0.45;
+  EXPECT_EQ(find(explain(std::nullopt, traffic), "elephant"), nullptr) << "half is a CPU's fair share of two";
+  EXPECT_NE(find(explain(std::nullopt, traffic, 4), "elephant"), nullptr);
+  EXPECT_NE(find(explain(even_interface(), traffic), "elephant"), nullptr) << "the interface has four";
+}
+
+TEST(ExplainTest, AnEncryptedTunnelIsNamedAsATunnel) {
+  TrafficFacts traffic = even_traffic();
+  traffic.largest_share = 0.9;
+  traffic.largest_is_encrypted = true;
+  const auto findings = explain(std::nullopt, traffic);
+  EXPECT_EQ(find(findings, "elephant"), nullptr);
+  ASSERT_NE(find(findings, "tunnel"), nullptr);
+  EXPECT_EQ(find(findings, "tunnel")->remedy.find("inner"), std::string::npos)
+      << "nothing inside can be seen";
+}
+
+TEST(ExplainTest, UdpIsToBeHashedByPortsInBothVersionsOfIp) {
+  InterfaceFacts facts = even_interface();
+  facts.udp_ports_hashed = false;
+  const std::string remedy = find(explain(facts, even_traffic()), "udp_hashed_by_addresses_alone")->remedy;
+  EXPECT_NE(remedy.find("udp4 sdfn"), std::string::npos) << remedy;
+  EXPECT_NE(remedy.find("udp6 sdfn"), std::string::npos) << remedy;
 }
 
 }  // namespace

@@ -11,7 +11,6 @@ constexpr double kLevelFor_seconds = 1;
 // Of the busiest processor over the mean: loads of kernel threads are noisy, and `evenkeel explain` finds
 // fault from here on.
 constexpr double kLevelMax = 1.25;
-constexpr double kLoadMin = 0.001;  // of a processor; with less there is nothing to judge
 
 double busiest(const Plan& plan) {
   double usage = 0;
@@ -23,7 +22,7 @@ double busiest(const Plan& plan) {
 std::string fault_of(const SteerRound& round) {
   const Plan& plan = round.plan;
   const double usage = busiest(plan);
-  if (usage < kLoadMin) return "there is no load that could be level";
+  if (usage < SteerLoopOptions().idle_usage) return "there is no load that could be level";
   if (plan.max_over_mean_before <= kLevelMax * std::max(1.0, plan.lower_bound)) return "";
   std::string fault =
       fmt::format("the busiest processor has {:.2f} times the mean", plan.max_over_mean_before);

@@ -27,13 +27,19 @@ void SteerLoop::smooth() {
     usage_[i] = std::min(1.0, usage_[i] / measurement_.capacity[i]);
 }
 
-bool SteerLoop::is_worth_planning() const {
+// Whether a processor is used more, or some have packets waiting.
+bool SteerLoop::exceeds(double usage) const {
   const bool waits = std::any_of(measurement_.backlog.begin(), measurement_.backlog.end(),
                                  [this](double backlog) { return backlog > options_.usage_min; });
-  return waits || *std::max_element(usage_.begin(), usage_.end()) >= options_.usage_min;
+  return waits || *std::max_element(usage_.begin(), usage_.end()) >= usage;
 }
 
 Result<void> SteerLoop::make_plan() {
+  if (!exceeds(options_.idle_usage)) {
+    plan_ = {};
+    plan_.processors.resize(usage_.size());
+    return {};
+  }
   const Snapshot snapshot{.bucket_load = bucket_load_,
                           .owner = measurement_.owner,
                           .usage = usage_,
@@ -69,7 +75,7 @@ Result<void> SteerLoop::tick() {
   std::size_t moves = 0;
   if (steering_.pending() > 0) {
     if (auto waited = wait_for_pending(); !waited) return waited;
-  } else if (is_worth_planning()) {
+  } else if (exceeds(options_.usage_min)) {
     pending_seconds_ = 0;
     auto begun = begin_moves();
     if (!begun) return begun.error();

@@ -1,7 +1,8 @@
 // The rounds of steering: measure, smooth, plan, move. Passive: tick() is one round, settle() what comes
 // between two.
 //
-// Thread: [control]. Cost of a round: a pass over the buckets and a few system calls for each processor.
+// Thread: [control]. Cost of a round: a pass over the buckets and a few system calls for each processor; with
+// load also a plan, whose cost grows with the number of buckets.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +22,8 @@ struct SteerLoopOptions {
   double smoothing_seconds = 0.5;
   // Below this usage of the busiest processor nobody gains from a move.
   double usage_min = 0.05;
+  // Below this usage there is no load: no plan is made of it.
+  double idle_usage = 0.001;
   // Moves that may be begun in a second, at most; unused ones are kept for one second.
   double moves_per_second_max = 1'000;
   // A move that is still pending after so many seconds is given up, so that others may be planned.
@@ -30,7 +33,7 @@ struct SteerLoopOptions {
 struct SteerRound {
   double seconds = 0;  // since the start
   const actuator::Measurement& measurement;
-  const Plan& plan;
+  const Plan& plan;         // without load: nothing to move, and no usage of any processor
   std::size_t moves = 0;    // begun in this round
   std::size_t pending = 0;  // from this round and before
 };
@@ -47,7 +50,7 @@ class SteerLoop {
 
  private:
   void smooth();
-  bool is_worth_planning() const;
+  bool exceeds(double usage) const;
   Result<void> make_plan();
   Result<std::size_t> begin_moves();
   Result<void> wait_for_pending();

@@ -123,5 +123,19 @@ TEST_F(SteerLoopTest, GivesUpMovesThatStayPendingAndPlansAnew) {
   EXPECT_LT(steering_.owned_by_first(), kBuckets);
 }
 
+TEST_F(SteerLoopTest, WithoutLoadThereIsNoPlanAndNoImbalanceToTellOf) {
+  steering_.moves_complete = false;  // all load stays on one processor
+  tick({}, 5);
+  EXPECT_NEAR(loop_->plan().max_over_mean_before, 2, 0.01);
+  steering_.load = 0;
+  tick({}, 100);
+  EXPECT_EQ(loop_->plan().max_over_mean_before, 1);
+  ASSERT_EQ(loop_->plan().processors.size(), 2u);
+  EXPECT_EQ(loop_->plan().processors[0].usage, 0);
+  steering_.load = 0.8;
+  tick({}, 20);
+  EXPECT_NEAR(loop_->plan().max_over_mean_before, 2, 0.01);
+}
+
 }  // namespace
 }  // namespace evenkeel::control

@@ -262,6 +262,8 @@ std::vector<std::string> NicTable::notes() const {
   return notes;
 }
 
+}  // namespace
+
 Result<Card> find_usable_card(const std::string& interface) {
   Card card = read_card(interface);
   const auto lacks = [&](const char* what) {
@@ -277,8 +279,6 @@ Result<Card> find_usable_card(const std::string& interface) {
   }
   return card;
 }
-
-}  // namespace
 
 double misfit(const std::vector<std::uint64_t>& expected, const std::vector<std::uint64_t>& counted) {
   const auto sum = [](const std::vector<std::uint64_t>& values) {

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "actuator/nic_table/card.h"
 #include "actuator/steering.h"
 #include "evenkeel/result.h"
 
@@ -30,6 +31,9 @@ struct NicTableOptions {
 
 // A runtime error where the driver has no table to write, only one queue, or hashes in a way that cannot be
 // followed.
+Result<Card> find_usable_card(const std::string& interface);
+
+// The same, or the kernel takes no observing program.
 Result<std::unique_ptr<Steering>> make_nic_table(const NicTableOptions& options);
 
 // How far the packets of each queue are from what the table says: half the sum of the differences, as a share

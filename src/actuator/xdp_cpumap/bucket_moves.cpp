@@ -24,7 +24,11 @@ constexpr std::uint64_t make_word(std::uint32_t sent, std::uint32_t target, std:
 
 BucketMoves::BucketMoves(std::span<evenkeel_bucket_state> states, std::span<evenkeel_bucket_arrival> arrivals,
                          Delivery& delivery, const BucketMovesOptions& options)
-    : states_(states), arrivals_(arrivals), delivery_(&delivery), options_(options) {
+    : states_(states),
+      arrivals_(arrivals),
+      delivery_(&delivery),
+      options_(options),
+      is_pending_(states.size()) {
   CHECK(states.size() == arrivals.size());
 }
 
@@ -57,20 +61,25 @@ bool BucketMoves::exchange(std::uint32_t bucket, std::uint64_t& expected, std::u
                                      __ATOMIC_SEQ_CST);
 }
 
-void BucketMoves::want(std::uint32_t bucket, std::uint32_t target, std::int64_t now_ns) {
+void BucketMoves::give_up_earlier(std::uint32_t bucket) {
+  if (!is_pending_[bucket]) return;
   const auto earlier = std::find_if(pending_.begin(), pending_.end(),
                                     [bucket](const Pending& pending) { return pending.bucket == bucket; });
-  if (earlier != pending_.end()) {
-    const bool done = target_of(word(bucket)) == earlier->target;
-    ++(done ? counts_.done : counts_.withdrawn);
-    pending_.erase(earlier);
-  }
+  const bool done = target_of(word(bucket)) == earlier->target;
+  ++(done ? counts_.done : counts_.withdrawn);
+  pending_.erase(earlier);
+  is_pending_[bucket] = false;
+}
+
+void BucketMoves::want(std::uint32_t bucket, std::uint32_t target, std::int64_t now_ns) {
+  give_up_earlier(bucket);
   ++counts_.wanted;
   if (options_.order == MoveOrder::kFast) return force(bucket, target);
   std::uint64_t expected = word(bucket);
   while (!exchange(bucket, expected, target_of(expected), target)) {
   }
   pending_.push_back({.bucket = bucket, .target = target, .deadline_ns = now_ns + options_.deadline_ns});
+  is_pending_[bucket] = true;
 }
 
 void BucketMoves::force(std::uint32_t bucket, std::uint32_t target) {
@@ -124,12 +133,17 @@ bool BucketMoves::settle_one(Pending& pending, std::int64_t now_ns) {
 }
 
 void BucketMoves::settle(std::int64_t now_ns) {
-  std::erase_if(pending_, [&](Pending& pending) { return settle_one(pending, now_ns); });
+  std::erase_if(pending_, [&](Pending& pending) {
+    if (!settle_one(pending, now_ns)) return false;
+    is_pending_[pending.bucket] = false;
+    return true;
+  });
 }
 
 void BucketMoves::force_all() {
   for (const Pending& pending : pending_) force(pending.bucket, pending.target);
   pending_.clear();
+  is_pending_.assign(is_pending_.size(), false);
 }
 
 void BucketMoves::withdraw_all() {
@@ -141,6 +155,7 @@ void BucketMoves::withdraw_all() {
     ++(target_of(word(pending.bucket)) == pending.target ? counts_.done : counts_.withdrawn);
   }
   pending_.clear();
+  is_pending_.assign(is_pending_.size(), false);
 }
 
 void BucketMoves::write_off(std::uint32_t bucket, std::uint32_t sent) {

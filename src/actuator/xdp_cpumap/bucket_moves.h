@@ -87,6 +87,7 @@ class BucketMoves {
     std::int64_t clean_since_ns = 0;  // ... since then; 0: something was
   };
 
+  void give_up_earlier(std::uint32_t bucket);
   bool settle_one(Pending& pending, std::int64_t now_ns);
   bool is_overdue(const Pending& pending, std::uint64_t word, std::int64_t now_ns) const;
   bool is_silent(Pending& pending, std::uint64_t word, std::int64_t now_ns) const;
@@ -101,6 +102,7 @@ class BucketMoves {
   BucketMovesOptions options_;
   BucketMovesCounts counts_;
   std::vector<Pending> pending_;
+  std::vector<bool> is_pending_;  // by bucket: whether it is in there
   std::vector<std::uint32_t> overloaded_;
 };
 
