@@ -155,7 +155,8 @@ Outcome receive_while_all_moves(const std::string& input, Seen& seen, std::atomi
   engine::EngineThreads<WitnessEngine> threads(
       **engine, {}, {},
       {.wait = [&](std::size_t worker) { (*live)->wait(worker); },
-       .backlogged = [&](std::size_t worker) { return (*live)->backlogged(worker); }});
+       .backlogged = [&](std::size_t worker,
+                         std::size_t packets) { return (*live)->backlogged(worker, packets); }});
   if (auto begun = threads.start(); !begun) outcome.error = begun.error().message;
   receiving = true;
   base::Random random(7);

@@ -454,6 +454,8 @@ int run(const RunArguments& arguments) {
   progress.clear();
   if (!report) return report_error(report.error());
   report->version = EVENKEEL_VERSION;
+  if (arguments.queueing != report->queueing.discipline && arguments.queueing == "weighted")
+    hooks.tell("--queueing weighted had no effect: captures without --speed wait, and pass in their order");
   if (const auto written = write_report(arguments, *report); !written) return report_error(written.error());
   return exit_code_of(*report);
 }

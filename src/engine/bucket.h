@@ -8,6 +8,7 @@
 #include "bucket/handover.h"
 #include "engine/connection.h"
 #include "engine/connection_table.h"
+#include "engine/elephants.h"
 #include "engine/timer_wheel.h"
 #include "evenkeel/ids.h"
 #include "evenkeel/packet.h"
@@ -44,6 +45,8 @@ struct alignas(base::kCacheLine) Bucket {
 
   // [old owner, then next owner] When it was let go; used only where clocks are processors' own.
   std::uint64_t released_ticks = 0;
+  // [old owner, then next owner] Its heavy connections, on their way.
+  ElephantTracker::CarriedPointer elephants;
 
   void park(Packet* packet) {
     packet->next = nullptr;

@@ -1,6 +1,7 @@
 #include "engine/elephants.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace evenkeel::engine {
 
@@ -22,8 +23,7 @@ ElephantTracker::Entry* ElephantTracker::find(std::uint64_t hash) {
 }
 
 // The lightest goes, but none that was named: a set of four of them is full.
-ElephantTracker::Entry* ElephantTracker::find_or_replace(const Packet& packet, std::uint64_t hash) {
-  if (Entry* found = find(hash)) return found;
+ElephantTracker::Entry* ElephantTracker::lightest_of(std::uint64_t hash) {
   Entry* set = &entries_[hash % kSets * kWays];
   Entry* lightest = nullptr;
   for (Entry* entry = set; entry != set + kWays; ++entry) {
@@ -31,47 +31,85 @@ ElephantTracker::Entry* ElephantTracker::find_or_replace(const Packet& packet, s
     forget_before(*entry, slot_);
     if (lightest == nullptr || entry->window_ticks < lightest->window_ticks) lightest = entry;
   }
-  if (lightest == nullptr) return nullptr;
-  *lightest = {};
-  lightest->used = true;
-  lightest->slot = slot_;
-  lightest->seen.key = packet.key;
-  lightest->seen.hash = hash;
-  lightest->seen.first_ns = packet.now_ns;
   return lightest;
 }
 
+ElephantTracker::Entry* ElephantTracker::find_or_replace(const Packet& packet, std::uint64_t hash) {
+  if (Entry* found = find(hash)) return found;
+  Entry* const entry = lightest_of(hash);
+  if (entry == nullptr) return nullptr;
+  *entry = {};
+  entry->used = true;
+  entry->slot = slot_;
+  entry->bucket = packet.bucket;
+  entry->seen.key = packet.key;
+  entry->seen.hash = hash;
+  entry->seen.first_ns = packet.now_ns;
+  return entry;
+}
+
 bool ElephantTracker::note(const Packet& packet, std::uint64_t hash, std::uint64_t packets,
-                           std::uint64_t bytes, std::uint64_t ticks, std::uint64_t now_ticks) {
-  go_on_to(packet.now_ns / slot_ns_, now_ticks);
+                           std::uint64_t bytes, std::uint64_t ticks, std::uint64_t now_ticks,
+                           std::uint64_t busy_ticks) {
+  go_on_to(packet.now_ns / slot_ns_, now_ticks, busy_ticks);
+  const auto place = static_cast<std::size_t>(slot_) % kSlots;
+  slot_sampled_[place] += ticks;
+  window_sampled_ += ticks;
   Entry* entry = find_or_replace(packet, hash);
   if (entry == nullptr) return false;
   forget_before(*entry, slot_);
-  const auto place = static_cast<std::size_t>(slot_) % kSlots;
   entry->slot_bytes[place] += bytes;
   entry->slot_ticks[place] += ticks;
+  entry->slot_packets[place] += packets;
   entry->window_bytes += bytes;
   entry->window_ticks += ticks;
+  entry->window_packets += packets;
   entry->seen.packets += packets;
   entry->seen.bytes += bytes;
   entry->seen.last_ns = std::max(entry->seen.last_ns, packet.now_ns);
-  const std::uint64_t elapsed = now_ticks - slot_start_ticks_[(place + 1) % kSlots];
-  if (elapsed >= ticks_min_) {
-    const double share = static_cast<double>(entry->window_ticks) / static_cast<double>(elapsed);
-    entry->seen.share_max = std::min(1.0, std::max(entry->seen.share_max, share));
-  }
-  entry->named = entry->named || entry->window_bytes >= options_.window_bytes ||
-                 entry->seen.share_max > options_.worker_share;
+  judge(*entry, now_ticks, busy_ticks);
   return entry->named;
 }
 
+void ElephantTracker::note_shed(const Packet& packet, std::uint64_t hash) {
+  Entry* entry = find(hash);
+  if (entry == nullptr) return;
+  ++entry->seen.shed;
+  if (slot_ < 0) return;
+  forget_before(*entry, slot_);
+  const auto place = static_cast<std::size_t>(slot_) % kSlots;
+  entry->slot_shed[place] += 1;
+  entry->window_shed += 1;
+  entry->slot_bytes[place] += packet.wire_length;
+  entry->window_bytes += packet.wire_length;
+}
+
+// A packet that was shed would have taken what the connection's packets take.
+void ElephantTracker::judge(Entry& entry, std::uint64_t now_ticks, std::uint64_t busy_ticks) {
+  entry.named = entry.named || entry.window_bytes >= options_.window_bytes;
+  const auto oldest = static_cast<std::size_t>(slot_ + 1) % kSlots;
+  const std::uint64_t elapsed = now_ticks - slot_start_ticks_[oldest];
+  if (elapsed < ticks_min_ || window_sampled_ == 0) return;
+  const double busy = std::min(
+      1.0, static_cast<double>(busy_ticks - slot_start_busy_[oldest]) / static_cast<double>(elapsed));
+  const double share = busy * static_cast<double>(entry.window_ticks) / static_cast<double>(window_sampled_);
+  entry.seen.share_max = std::max(entry.seen.share_max, share);
+  const double served = std::max(1.0, static_cast<double>(entry.window_packets));
+  const double asked = share * (1.0 + static_cast<double>(entry.window_shed) / served);
+  entry.named = entry.named || asked > options_.worker_share;
+}
+
 // Packet time of several sources may run back a little: the newest counts.
-void ElephantTracker::go_on_to(std::int64_t slot, std::uint64_t now_ticks) {
+void ElephantTracker::go_on_to(std::int64_t slot, std::uint64_t now_ticks, std::uint64_t busy_ticks) {
   if (slot <= slot_) return;
   const std::int64_t first = std::max(slot_ + 1, slot - static_cast<std::int64_t>(kSlots) + 1);
   const bool begins = slot_ < 0;
-  for (std::int64_t s = first; s <= slot; ++s)
-    slot_start_ticks_[static_cast<std::size_t>(s) % kSlots] = begins ? start_ticks_ : now_ticks;
+  for (std::int64_t s = first; s <= slot; ++s) {
+    const auto place = static_cast<std::size_t>(s) % kSlots;
+    slot_start_ticks_[place] = begins ? start_ticks_ : now_ticks;
+    slot_start_busy_[place] = begins ? 0 : busy_ticks;
+    window_sampled_ -= std::exchange(slot_sampled_[place], 0);
+  }
   slot_ = slot;
 }
 
@@ -82,17 +120,61 @@ void ElephantTracker::forget_before(Entry& entry, std::int64_t slot) {
     const auto place = static_cast<std::size_t>(slot - step) % kSlots;
     entry.window_bytes -= entry.slot_bytes[place];
     entry.window_ticks -= entry.slot_ticks[place];
+    entry.window_packets -= entry.slot_packets[place];
+    entry.window_shed -= entry.slot_shed[place];
     entry.slot_bytes[place] = entry.slot_ticks[place] = 0;
+    entry.slot_packets[place] = entry.slot_shed[place] = 0;
   }
   entry.slot = std::max(entry.slot, slot);
 }
 
 std::vector<Elephant> ElephantTracker::named() const {
-  std::vector<Elephant> result;
+  std::vector<Elephant> result = crowded_out_;
   for (const Entry& entry : entries_) {
     if (entry.named) result.push_back(entry.seen);
   }
   return result;
+}
+
+struct ElephantTracker::Carried {
+  std::vector<Entry> entries;
+};
+
+void ElephantTracker::Deleter::operator()(Carried* carried) const { delete carried; }
+
+ElephantTracker::CarriedPointer ElephantTracker::take(std::uint16_t bucket) {
+  CarriedPointer carried;
+  for (Entry& entry : entries_) {
+    if (!entry.used || entry.bucket != bucket) continue;
+    forget_before(entry, slot_);
+    if (is_worth_carrying(entry)) {
+      if (carried == nullptr) carried.reset(new Carried);
+      carried->entries.push_back(entry);
+    }
+    entry = {};
+  }
+  return carried;
+}
+
+bool ElephantTracker::is_worth_carrying(const Entry& entry) const {
+  return entry.named || entry.window_bytes >= options_.window_bytes / kCarriedPart ||
+         entry.window_ticks >= window_sampled_ / kCarriedPart;
+}
+
+// Bytes are the connection's; shares are of one worker, and begin anew.
+void ElephantTracker::put(CarriedPointer carried) {
+  if (carried == nullptr) return;
+  for (Entry& entry : carried->entries) {
+    entry.window_ticks = entry.window_packets = entry.window_shed = 0;
+    for (auto* const slots : {&entry.slot_ticks, &entry.slot_packets, &entry.slot_shed}) slots->fill(0);
+    Entry* place = find(entry.seen.hash);
+    if (place == nullptr) place = lightest_of(entry.seen.hash);
+    if (place != nullptr) {
+      *place = entry;
+    } else if (entry.named) {
+      crowded_out_.push_back(entry.seen);
+    }
+  }
 }
 
 }  // namespace evenkeel::engine

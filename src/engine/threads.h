@@ -49,13 +49,17 @@ void run_loop(const std::function<StepResult()>& step);
 struct FusedLoop {
   // Waits for the source's next packets, but no longer than a worker may leave its rings alone (1 ms).
   std::function<void(std::size_t)> wait;
-  // Whether the source is about to lose packets for lack of room.
-  std::function<bool(std::size_t)> backlogged;
+  // Whether more than about so many packets wait at the source, or it is about to lose some for lack of room.
+  std::function<bool(std::size_t, std::size_t)> backlogged;
 };
-// Bursts that a fused loop takes in before it serves one, of a backlogged source: an overload of up to as
-// much is then shed by the queueing model, which is fair, and not by the kernel's ring; what only piled up
-// while the thread was not scheduled is not shed at all.
+// What waits at the source waits first in, first out. When that is more work than so many quanta, it is taken
+// in, where the queueing model tells connections apart and sheds fairly; what piled up while the thread was
+// not scheduled for a moment is not.
+inline constexpr std::size_t kPatienceQuanta = 20;
+// Bursts that are then taken in at least before a batch is served; more, as long as it takes no longer than
+// the batch before did: taking in must not leave the worker without time to serve.
 inline constexpr int kBacklogBursts = 4;
+inline constexpr int kBacklogBurstsMax = 32;  // a worker's step takes in no more
 
 template <typename Engine>
 class EngineThreads {
@@ -138,18 +142,23 @@ class EngineThreads {
     if (!worker_cpus_.empty()) pin_this_thread({&worker_cpus_[index], 1});
     auto& worker = *engine_.workers()[index];
     Dispatcher& dispatcher = *engine_.dispatchers()[index];
+    std::uint64_t served_ticks = 0;  // of the last step of the worker
     for (bool dispatched = false; !dispatched || !worker.finished();) {
       bool worked = false;
       const std::uint64_t start = base::CycleClock::ticks();
-      for (int bursts = 0; !dispatched && bursts < kBacklogBursts; ++bursts) {
+      for (int bursts = 0; !dispatched && bursts < kBacklogBurstsMax; ++bursts) {
+        if (bursts >= kBacklogBursts && base::CycleClock::ticks() - start > served_ticks) break;
         const DispatchStatus status = dispatcher.step();
         dispatched = status == DispatchStatus::kFinished;
         if (status != DispatchStatus::kWorked) break;
         worked = true;
-        if (!fused_.backlogged(index)) break;
+        if (!worker.queues() || !fused_.backlogged(index, kPatienceQuanta * worker.straight_max())) break;
       }
-      if (worked) worker.add_busy(base::CycleClock::ticks() - start);
-      worked |= worker.step();
+      const std::uint64_t taken_in = base::CycleClock::ticks();
+      if (worked) worker.add_busy(taken_in - start);
+      const bool served = worker.step();
+      served_ticks = base::CycleClock::ticks() - taken_in;
+      worked |= served;
       if (!worked) fused_.wait(index);
     }
     all_finished_.arrive_and_wait();

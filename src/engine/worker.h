@@ -95,6 +95,11 @@ class Worker {
 
   H& handler() { return keeper_.handler(); }
 
+  // Whether a queueing model tells waiting connections apart; and if so, how many packets are about a quantum
+  // of work.
+  bool queues() const { return queue_.has_value(); }
+  std::size_t straight_max() const { return queue_->straight_max(); }
+
   // [control] When the worker has ended.
   std::vector<Elephant> elephants() const { return elephants_.named(); }
 
@@ -240,6 +245,7 @@ void Worker<H, Clock>::release_mark(RingItem item) {
   if (!handover_.is_last_release(bucket.ownership) && !base::fault(base::Fault::kLetGoAtFirstMark)) return;
   keeper_.bucket_goes(bucket);
   if (queue_) queue_->detach(around_.queue.buckets[item.bucket().value()]);
+  bucket.elephants = elephants_.take(static_cast<std::uint16_t>(item.bucket().value()));
   if constexpr (base::ProcessorLocalClock<Clock>) bucket.released_ticks = clock_.ticks();
   handover_.let_go(bucket.ownership, item.version());
 }
@@ -251,6 +257,7 @@ std::size_t Worker<H, Clock>::take_over() {
       [this](BucketId id) {
         Bucket<State>& bucket = around_.buckets[id.value()];
         keeper_.bucket_came(bucket);
+        elephants_.put(std::move(bucket.elephants));
         if (queue_ && !base::fault(base::Fault::kForgetQueued))
           queue_->attach(around_.queue.buckets[id.value()]);
         serve_parked(std::exchange(bucket.parked_first, nullptr));
@@ -418,7 +425,7 @@ void Worker<H, Clock>::drop_overload(Packet* first) {
   BlockReleaser releaser;
   while (first != nullptr) {
     const Packet* packet = std::exchange(first, first->next);
-    elephants_.note_shed(around_.arena.hash()(packet->key));
+    elephants_.note_shed(*packet, around_.arena.hash()(packet->key));
     releaser.release(*packet);
     if (!base::fault(base::Fault::kShedUncounted))
       around_.meters.dropped[static_cast<std::size_t>(meter::DropReason::kOverload)].increment();
@@ -429,7 +436,7 @@ void Worker<H, Clock>::drop_overload(Packet* first) {
 template <Handler H, base::TickClock Clock>
 void Worker<H, Clock>::watch(const Packet& packet, std::uint64_t hash, std::uint64_t packets,
                              std::uint64_t bytes, std::uint64_t ticks, std::uint64_t now) {
-  if (!elephants_.note(packet, hash, packets, bytes, ticks, now)) return;
+  if (!elephants_.note(packet, hash, packets, bytes, ticks, now, around_.meters.busy_ticks.read())) return;
   if (Connection<State>* connection = keeper_.find(packet, hash)) connection->elephant = true;
 }
 

@@ -136,6 +136,7 @@ Json balance_json(const BalanceReport& balance) {
 }
 
 Json queueing_json(const QueueingReport& queueing) {
+  const auto delay = [&](double value) { return queueing.packets == 0 ? Json() : Json(seconds(value)); };
   return {{"discipline", queueing.discipline},
           {"quantum_seconds", seconds(static_cast<double>(queueing.quantum_ns) / 1e9)},
           {"packets", queueing.packets},
@@ -143,8 +144,8 @@ Json queueing_json(const QueueingReport& queueing) {
           {"shed_by_delay", queueing.shed_by_delay},
           {"waiting_packets_max", queueing.waiting_packets_max},
           {"connections_max", queueing.connections_max},
-          {"delay_p50_seconds", seconds(queueing.delay_p50_seconds)},
-          {"delay_p99_seconds", seconds(queueing.delay_p99_seconds)}};
+          {"delay_p50_seconds", delay(queueing.delay_p50_seconds)},
+          {"delay_p99_seconds", delay(queueing.delay_p99_seconds)}};
 }
 
 Json elephants_json(const std::vector<ElephantReport>& elephants) {

@@ -125,9 +125,14 @@ Result<engine::QueueWeights> parse_queueing_rules(std::string_view text, const s
 }
 
 Result<engine::QueueWeights> read_queueing_rules(const std::string& path) {
+  constexpr std::size_t kBytesMax = 1 << 20;  // a thousand rules take a tenth
   std::ifstream file(path, std::ios::binary);
-  if (!file) return runtime_error(fmt::format("cannot read the queueing rules in {}", path));
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  std::string text(kBytesMax, '\0');
+  // Folders and devices can be opened, and fail only when they are read.
+  if (!file || !file.read(text.data(), static_cast<std::streamsize>(text.size())).eof())
+    return runtime_error(
+        fmt::format("cannot read the queueing rules in {}: a file of at most a megabyte is wanted", path));
+  text.resize(static_cast<std::size_t>(file.gcount()));
   return parse_queueing_rules(text, path);
 }
 

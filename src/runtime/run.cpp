@@ -87,7 +87,8 @@ engine::EngineOptions engine_options(const RunOptions& options, bool input_waits
 engine::FusedLoop fused_loop(source::LiveInputs* live) {
   if (live == nullptr) return {};
   return {.wait = [live](std::size_t worker) { live->wait(worker); },
-          .backlogged = [live](std::size_t worker) { return live->backlogged(worker); }};
+          .backlogged = [live](std::size_t worker,
+                               std::size_t packets) { return live->backlogged(worker, packets); }};
 }
 
 }  // namespace
@@ -132,6 +133,7 @@ Result<void> Run::make_engine() {
                                        [](const Source* source) { return source->can_wait(); });
   engine::EngineOptions engine_settings = engine_options(options_, input_waits);
   engine_settings.initial_owners = initial_owners_;
+  queueing_ = engine_settings.queueing;
   if (parts_.live != nullptr) {
     engine_settings.steered = parts_.live->steered();
     engine_settings.moves = &parts_.live->moves();
@@ -298,7 +300,7 @@ observe::RunReport Run::report() const {
   report_workers(report);
   report_timers(report);
   report_elephants(report);
-  report.queueing = queueing_report(options_.queueing, engine_->queue_meters());
+  report.queueing = queueing_report(queueing_, engine_->queue_meters());
   report.ownership_violations =
       sum(engine_->worker_meters(), [](const auto& m) { return m.ownership_violations.read(); });
   return report;

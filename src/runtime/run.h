@@ -143,6 +143,7 @@ class Run {
   actuator::SteeredTableActuator* steered_actuator_ = nullptr;  // the innermost, of live interfaces
   control::Placement placement_;
   std::vector<double> capacity_;             // by worker
+  engine::QueueingOptions queueing_;         // as it is in effect
   std::vector<ProcessorId> initial_owners_;  // by bucket
   std::vector<std::uint64_t> waiting_, thread_ticks_;
   std::vector<std::string> names_;  // by source

@@ -175,7 +175,6 @@ engine::EngineOptions one_worker(engine::Discipline discipline, std::uint32_t bu
   options.buckets = buckets;
   options.connections_max = 10'000;
   options.queueing.discipline = discipline;
-  options.elephants.worker_share = 0.3;
   return options;
 }
 

@@ -155,7 +155,7 @@ bool PacketRing::open_block() {
   sweep();
   if (!is_ready(next_)) return false;
   const tpacket_hdr_v1& header = block_at(next_)->hdr.bh1;
-  left_in_block_ = header.num_pkts;
+  left_in_block_ = packets_of_block_ = header.num_pkts;
   cursor_ = reinterpret_cast<std::uint8_t*>(block_at(next_)) + header.offset_to_first_pkt;
   blocks_[next_] = {.chunks = 0, .held = true};
   next_ = next_ + 1 == options_.blocks ? 0 : next_ + 1;
@@ -278,7 +278,12 @@ void PacketRing::read_statistics() {
   counters_.kernel_drops.add(statistics.tp_drops);
 }
 
-bool PacketRing::backlogged() const { return is_ready((next_ + options_.blocks / 4 * 3) % options_.blocks); }
+// Blocks ahead are counted as the last one that was opened.
+bool PacketRing::backlogged(std::size_t packets) const {
+  const std::size_t blocks = packets / std::max<std::uint32_t>(packets_of_block_, 1);
+  const auto ahead = static_cast<std::uint32_t>(std::min<std::size_t>(blocks, options_.blocks / 4 * 3));
+  return is_ready((next_ + ahead) % options_.blocks);
+}
 
 void PacketRing::tidy() {
   sweep();

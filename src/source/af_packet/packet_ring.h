@@ -52,7 +52,7 @@ class PacketRing final : public ReceiveRing {
   std::size_t receive(std::span<Packet*> out) override;
   void begin_fence() override;
   bool fence_passed() const override { return taken_ >= fence_; }
-  bool backlogged() const override;
+  bool backlogged(std::size_t packets) const override;
   void tidy() override;
   bool all_released() override;
   std::span<const int> descriptors() const override { return {&descriptor_, 1}; }
@@ -88,11 +88,12 @@ class PacketRing final : public ReceiveRing {
   std::vector<Block> blocks_;
   std::uint32_t next_ = 0;  // block that comes next
   DescriptorChunk* chunk_ = nullptr;
-  std::uint8_t* cursor_ = nullptr;   // the next packet, of block next_ - 1
-  std::uint32_t left_in_block_ = 0;  // packets from there on
-  int descriptor_ = -1;              // socket_'s
-  std::uint64_t arrived_ = 0;        // put into the ring by the kernel, as far as asked
-  std::uint64_t taken_ = 0;          // of these, passed by receive()
+  std::uint8_t* cursor_ = nullptr;      // the next packet, of block next_ - 1
+  std::uint32_t left_in_block_ = 0;     // packets from there on
+  std::uint32_t packets_of_block_ = 0;  // in the one opened last
+  int descriptor_ = -1;                 // socket_'s
+  std::uint64_t arrived_ = 0;           // put into the ring by the kernel, as far as asked
+  std::uint64_t taken_ = 0;             // of these, passed by receive()
   std::uint64_t fence_ = 0;
   std::uint64_t sequence_ = 0;
 };

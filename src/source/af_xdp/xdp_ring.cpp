@@ -221,9 +221,10 @@ bool XdpRing::fence_passed() const {
   });
 }
 
-bool XdpRing::backlogged() const {
-  return std::any_of(queues_.begin(), queues_.end(), [](const Queue& queue) {
-    return queue.socket->arrived() - queue.socket->taken() > queue.socket->size() / 4 * 3;
+bool XdpRing::backlogged(std::size_t packets) const {
+  return std::any_of(queues_.begin(), queues_.end(), [packets](const Queue& queue) {
+    const std::size_t most = std::min<std::size_t>(packets, queue.socket->size() / 4 * 3);
+    return queue.socket->arrived() - queue.socket->taken() > most;
   });
 }
 

@@ -83,7 +83,7 @@ class XdpRing final : public ReceiveRing {
   std::size_t receive(std::span<Packet*> out) override;
   void begin_fence() override;
   bool fence_passed() const override;
-  bool backlogged() const override;
+  bool backlogged(std::size_t packets) const override;
   void tidy() override;
   bool all_released() override;
   std::span<const int> descriptors() const override { return descriptors_; }

@@ -39,7 +39,9 @@ class Inputs final : public LiveInputs {
   void watch() override;
   void stop() override;
   void wait(std::size_t worker) override { sources_[worker]->wait(kPatience_ms); }
-  bool backlogged(std::size_t worker) const override { return sources_[worker]->backlogged(); }
+  bool backlogged(std::size_t worker, std::size_t packets) const override {
+    return sources_[worker]->backlogged(packets);
+  }
   std::vector<LiveInputReport> report() const override;
 
  private:

@@ -64,8 +64,8 @@ class LiveInputs : public bucket::KernelTable {
 
   // [worker] Waits for packets of this worker, at most a few milliseconds.
   virtual void wait(std::size_t worker) = 0;
-  // [worker] Whether a ring of this worker is nearly full.
-  virtual bool backlogged(std::size_t worker) const = 0;
+  // [worker] Whether more than about so many packets wait in a ring of this worker, or it is nearly full.
+  virtual bool backlogged(std::size_t worker, std::size_t packets) const = 0;
 
   virtual std::vector<LiveInputReport> report() const = 0;
 };

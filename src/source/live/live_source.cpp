@@ -170,9 +170,10 @@ void LiveSource::wait(int patience_ms) {
   nanosleep(&pause, nullptr);
 }
 
-bool LiveSource::backlogged() const {
-  return std::any_of(lanes_.begin(), lanes_.end(),
-                     [](const auto& lane) { return lane->ring != nullptr && lane->ring->backlogged(); });
+bool LiveSource::backlogged(std::size_t packets) const {
+  return std::any_of(lanes_.begin(), lanes_.end(), [packets](const auto& lane) {
+    return lane->ring != nullptr && lane->ring->backlogged(packets);
+  });
 }
 
 }  // namespace evenkeel::source

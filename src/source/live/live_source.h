@@ -38,7 +38,7 @@ class LiveSource final : public Source, public engine::SteeredSource {
 
   // Waits for packets, at most `patience_ms`.
   void wait(int patience_ms);
-  bool backlogged() const;
+  bool backlogged(std::size_t packets) const;
 
   // [control] Gives the source a new ring of an input, which comes after the one that it has. False: the one
   // given before was not taken yet.

@@ -30,8 +30,8 @@ class ReceiveRing {
   virtual void begin_fence() = 0;
   virtual bool fence_passed() const = 0;
 
-  // Whether most of the ring waits to be read.
-  virtual bool backlogged() const = 0;
+  // Whether more than about so many packets, or most of the ring, wait to be read.
+  virtual bool backlogged(std::size_t packets) const = 0;
 
   // Nothing was found: gives back to the kernel what workers have released, and reads its counters.
   virtual void tidy() = 0;
