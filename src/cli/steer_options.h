@@ -9,6 +9,10 @@
 #include "actuator/steering.h"
 #include "evenkeel/result.h"
 
+namespace CLI {
+class App;
+}
+
 namespace evenkeel::cli {
 
 enum class SteerActuator { kAuto, kXdpCpumap, kNicTable };
@@ -34,6 +38,34 @@ struct SteerOptions {
   bool take_over = false;
   bool json = false;
 };
+
+// As written on the command line.
+struct SteerArguments {
+  std::string interface;
+  std::string actuator = "auto";
+  std::string xdp_mode = "auto";
+  std::optional<std::string> cpus;
+  std::optional<std::string> exclude_cpus;
+  std::string interval = "250ms";
+  std::string duration;
+  std::string policy = "index";
+  std::string order = "idle-first";
+  std::string tunnel = "outer";
+  std::uint32_t buckets = 512;
+  std::uint32_t queue_packets = actuator::kCpuQueueMax;
+  double moves_per_second_max = 1'000;
+  bool dry_run = false;
+  bool oneshot = false;
+  bool restore = false;
+  bool take_over = false;
+  bool json = false;
+};
+
+// The command's options; what is written goes to `arguments`.
+void add_steer_options(CLI::App& command, SteerArguments& arguments);
+
+// A usage error for what cannot be, on this machine's CPUs.
+Result<SteerOptions> read_steer_options(const SteerArguments& arguments);
 
 // Steers until the duration is over or `interrupted` becomes true; returns the exit code.
 int steer(const SteerOptions& options);
