@@ -317,6 +317,18 @@ TEST_F(RunCommand, DurationEndsARunByPacketTime) {
   EXPECT_EQ(Json::parse(outcome.out)["packets"]["processed"], 10);
 }
 
+// 285 years and the present together are more than 64 bits of nanoseconds.
+TEST_F(RunCommand, ATimeoutOfCenturiesIsAsGoodAsForEver) {
+  const Outcome outcome = run_command(
+      "--json --input generator:campus,packets=2000 --idle-timeout 2500000h --half-open-timeout 2500000h "
+      "--active-timeout 2500000h --duration 2500000h");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const Json report = Json::parse(outcome.out);
+  expect_conserved(report);
+  EXPECT_GT(report["packets"]["processed"], 0);
+  EXPECT_EQ(report["connections"]["expired"], 0);
+}
+
 TEST_F(RunCommand, SpeedOneTakesAtLeastTheRecordedTime) {
   const auto started = std::chrono::steady_clock::now();
   const Outcome outcome =

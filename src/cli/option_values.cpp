@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/parse_text.h"
+#include "base/time_range.h"
 #include "base/units.h"
 
 namespace evenkeel::cli {
@@ -103,7 +104,7 @@ CLI::Validator duration(std::int64_t min_ns, std::int64_t max_ns) {
 std::int64_t duration_ns(const std::string& text) {
   const auto parsed = base::parse_duration(text);
   CHECK(parsed.ok());
-  return *parsed;
+  return base::bounded_time_ns(*parsed);
 }
 
 CLI::Validator path_or_stream(const char* stream) {

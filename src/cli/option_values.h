@@ -33,7 +33,7 @@ CLI::Validator number_above_0(double max);
 // "100ms": as base::parse_duration() takes it, of at least and at most so long.
 CLI::Validator duration(std::int64_t min_ns = 1,
                         std::int64_t max_ns = std::numeric_limits<std::int64_t>::max());
-// Of a text that has been checked.
+// Of a text that has been checked; beyond 146 years as good as that (base/time_range.h).
 std::int64_t duration_ns(const std::string& text);
 
 // A path, or - for standard output (`stream`: its name).

@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "base/time_range.h"
+
 namespace evenkeel::library {
 
 ReceiveStatus CheckedSource::receive(std::span<Packet*> out, std::size_t& count) {
@@ -22,6 +24,7 @@ ReceiveStatus CheckedSource::receive(std::span<Packet*> out, std::size_t& count)
     if (packet != nullptr && packet->block != nullptr &&
         (packet->data != nullptr || packet->captured_length == 0)) {
       packet->source = number_;
+      packet->time_ns = base::bounded_time_ns(packet->time_ns);
       continue;
     }
     count = i;

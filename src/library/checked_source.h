@@ -1,14 +1,17 @@
 // Stands before a source of an author's program: what it hands out wrongly ends it by an error instead of
-// ending the process. And gives its packets its number in the run.
+// ending the process. And gives its packets its number in the run, and keeps their times within what sums of
+// times can bear (base/time_range.h).
 //
 // Thread: as Source. Cost: a virtual call for each burst, and three comparisons and a store for each packet,
 // in what is read next anyway.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <span>
 #include <string>
 
+#include "base/time_range.h"
 #include "evenkeel/source.h"
 
 namespace evenkeel::library {
@@ -24,7 +27,9 @@ class CheckedSource final : public Source {
   bool can_wait() const override { return inner_.can_wait(); }
   SourceStatistics statistics() const override { return inner_.statistics(); }
   std::optional<Error> error() const override { return error_ ? error_ : inner_.error(); }
-  std::int64_t quiet_until_ns() const override { return inner_.quiet_until_ns(); }
+  std::int64_t quiet_until_ns() const override {
+    return std::min(inner_.quiet_until_ns(), base::kTimeMax_ns);
+  }
   void closed() override { inner_.closed(); }
   std::string name() const override { return inner_.name(); }
 

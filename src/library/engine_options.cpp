@@ -7,6 +7,7 @@
 #include <cmath>
 #include <iterator>
 
+#include "base/time_range.h"
 #include "evenkeel/connection.h"
 #include "runtime/queueing_rules.h"
 
@@ -129,7 +130,7 @@ Result<runtime::RunOptions> run_options(const Options& options) {
   run.pin = options.pin;
   run.capacity = options.capacity;
   run.seed = options.seed;
-  if (options.duration) run.live_duration_ns = options.duration->count();
+  if (options.duration) run.live_duration_ns = base::bounded_time_ns(options.duration->count());
   return run;
 }
 

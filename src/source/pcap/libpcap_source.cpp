@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/time_range.h"
 #include "base/units.h"
 #include "source/pcap/classic_format.h"
 
@@ -14,6 +15,14 @@ namespace {
 
 constexpr std::size_t kFillBytesMax = 131'072;
 constexpr std::size_t kBlockBytes = kFillBytesMax + kCapturedLengthMax;
+
+// In pcapng any time of 64 bits can be written.
+std::int64_t time_of(const timeval& time) {
+  constexpr std::int64_t kSecondsMax = base::kTimeMax_ns / base::kNanosecondsPerSecond;
+  const std::int64_t seconds = std::clamp<std::int64_t>(time.tv_sec, -kSecondsMax, kSecondsMax);
+  // libpcap was asked for nanoseconds.
+  return base::bounded_time_ns(seconds * base::kNanosecondsPerSecond + time.tv_usec);
+}
 
 }  // namespace
 
@@ -65,7 +74,7 @@ Packet* LibpcapSource::place() {
   std::uint8_t* const to = block_->data.get() + bytes_used_;
   packet.captured_length = std::min(header_->caplen, kCapturedLengthMax);
   packet.wire_length = std::max(header_->len, packet.captured_length);
-  packet.time_ns = header_->ts.tv_sec * base::kNanosecondsPerSecond + header_->ts.tv_usec;
+  packet.time_ns = time_of(header_->ts);
   packet.data = to;
   packet.sequence = statistics_.received++;
   std::memcpy(to, data_, packet.captured_length);

@@ -8,11 +8,14 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstring>
 #include <filesystem>
 #include <thread>
 
 #include "base/random.h"
+#include "base/time_range.h"
 #include "source/test_capture.h"
+#include "tests/packet_builder.h"
 
 namespace evenkeel::source {
 namespace {
@@ -152,6 +155,23 @@ TEST(PcapSource, CutsRecordsToTheSnapshotLengthAsLibpcapDoes) {
   EXPECT_EQ(outcome.packets[0].captured_length, 64u);
   EXPECT_EQ(outcome.packets[0].wire_length, 1'500u);
   expect_same_both_ways(file.path());
+}
+
+// Found by a fuzzer. pcapng has 64 bits for a time, and a capture may be wrong.
+TEST(PcapSource, ATimeBeyondAllReasonIsKeptWithinWhatSumsCanBear) {
+  tests::Bytes file =
+      tests::pcapng_file(std::vector{tests::PacketBuilder().ipv4("10.0.0.1", "10.0.0.2").udp(1, 2).build()});
+  for (std::size_t at = 0; at + 20 < file.size();) {
+    std::uint32_t block[2];
+    std::memcpy(block, &file[at], sizeof block);
+    if (block[0] == 6) std::fill_n(file.begin() + static_cast<std::ptrdiff_t>(at) + 12, 8, 0xfe);  // its time
+    at += block[1];
+  }
+  const TemporaryFile capture(std::string(file.begin(), file.end()));
+  const Outcome outcome = outcome_of(capture.path(), false);
+  ASSERT_EQ(outcome.packets.size(), 1u) << outcome.message;
+  EXPECT_LE(outcome.packets[0].time_ns, base::kTimeMax_ns);
+  EXPECT_GE(outcome.packets[0].time_ns, -base::kTimeMax_ns);
 }
 
 TEST(PcapSource, LeavesOlderVersionsToLibpcap) {
