@@ -3,13 +3,20 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <fstream>
 #include <iterator>
 #include <vector>
 
+// toml++ 3.3 takes some errors of the text (as [[[) for impossible: it asserts that they are not there, or
+// lets the compiler assume so, and then looks for them all the same. Without both it finds them.
 #define TOML_EXCEPTIONS 0
+#define TOML_ASSERT(condition) static_cast<void>(0)
+#pragma push_macro("NDEBUG")
+#undef NDEBUG
 #include <toml++/toml.h>
+#pragma pop_macro("NDEBUG")
 
 namespace evenkeel::runtime {
 
@@ -101,11 +108,31 @@ Result<WeightRule> parse_rule(const toml::table& table, const std::string& name)
   return rule;
 }
 
+// What rules are written with is ASCII. Of the rest, which may stand in comments, toml++ 3.3 takes some for
+// impossible where it stands elsewhere: '?' is wrong there too, and is told as such.
+std::string ascii_of(std::string_view text) {
+  std::string ascii(text);
+  std::replace_if(
+      ascii.begin(), ascii.end(), [](char c) { return (c & 0x80) != 0; }, '?');
+  return ascii;
+}
+
+// An error is one line, though the library quotes what it found, and that may be a line's end.
+std::string one_line(std::string_view text) {
+  std::string line(text);
+  std::replace_if(
+      line.begin(), line.end(), [](char c) { return c >= 0 && c < ' '; }, ' ');
+  return line;
+}
+
 }  // namespace
 
 Result<engine::QueueWeights> parse_queueing_rules(std::string_view text, const std::string& name) {
-  const toml::parse_result parsed = toml::parse(text, name);
-  if (!parsed) return Place{name, parsed.error().source().begin.line}.error(parsed.error().description());
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
+  const toml::parse_result parsed = toml::parse(ascii_of(text), name);
+  if (!parsed)
+    return Place{name, parsed.error().source().begin.line}.error(one_line(parsed.error().description()));
   std::vector<WeightRule> rules;
   for (const auto& [key, node] : parsed.table()) {
     const Place place{name, node.source().begin.line};

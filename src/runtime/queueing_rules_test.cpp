@@ -51,6 +51,27 @@ TEST(QueueingRules, SaysWhatIsWrongAndWhere) {
   EXPECT_TRUE(message("[[rule\n").starts_with("rules.toml, line 1: "));
 }
 
+// Found by a fuzzer: the TOML library took the first for impossible, and quoted a line's end of the last.
+TEST(QueueingRules, WhatIsNoTomlIsAUsageErrorOfOneLine) {
+  for (const char* const text :
+       {"[[[rule]]\nweight = 4\n", "[[[", "[[", "[", "[[rule]]\n[[[rule]]\n", "[[rule]]\nweight = t\n"}) {
+    const auto rules = parse_queueing_rules(text, "rules.toml");
+    ASSERT_FALSE(rules.ok()) << text;
+    EXPECT_EQ(rules.error().kind, ErrorKind::kUsage);
+    EXPECT_EQ(rules.error().message.find('\n'), std::string::npos) << rules.error().message;
+  }
+}
+
+TEST(QueueingRules, BytesThatAreNoAsciiMayStandInCommentsOnly) {
+  EXPECT_TRUE(parse_queueing_rules("\xef\xbb\xbf# f\xc3\xbcr die Gro\xc3\x9f"
+                                   "en\n[[rule]]\nweight = 4\n",
+                                   "rules.toml")
+                  .ok());
+  for (const char* const text :
+       {"\x92\xd2\x92n=1\n", "\xc3\xbc = 1\n", "[[rule]]\nnetwork = \"\xff\"\nweight = 1\n"})
+    EXPECT_FALSE(parse_queueing_rules(text, "rules.toml").ok()) << text;
+}
+
 TEST(QueueingRules, AFileThatIsNotThereIsARuntimeError) {
   const auto rules = read_queueing_rules("/nonexistent/rules.toml");
   ASSERT_FALSE(rules.ok());
