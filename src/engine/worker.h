@@ -122,6 +122,11 @@ class Worker {
   void handle_mark(RingItem item);
   void release_mark(RingItem item);
   void serve_parked(Packet* first);
+  // What the bucket's last owner did is past on this processor's clock, too, where the two are compared.
+  bool released_by_now([[maybe_unused]] const Bucket<State>& bucket) const {
+    if constexpr (base::ProcessorLocalClock<Clock>) return clock_.has_reached(bucket.released_ticks);
+    return true;
+  }
 
   std::size_t admit_to_mark(std::span<const RingItem> items, Burst<State>& burst);
   void park(Packet* packet);
@@ -265,13 +270,7 @@ std::size_t Worker<H, Clock>::take_over() {
         around_.meters.buckets_taken_over.increment();
       },
       base::fault(base::Fault::kTakeOverAtOnce),
-      [this](BucketId id) {
-        if constexpr (base::ProcessorLocalClock<Clock>) {
-          return clock_.has_reached(around_.buckets[id.value()].released_ticks);
-        } else {
-          return true;
-        }
-      });
+      [this](BucketId id) { return released_by_now(around_.buckets[id.value()]); });
 }
 
 template <Handler H, base::TickClock Clock>

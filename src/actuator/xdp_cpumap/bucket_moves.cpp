@@ -57,8 +57,11 @@ void BucketMoves::place(std::uint32_t bucket, std::uint32_t target) {
 bool BucketMoves::exchange(std::uint32_t bucket, std::uint64_t& expected, std::uint32_t target,
                            std::uint32_t pending) {
   const std::uint64_t desired = make_word(sent_of(expected), target, pending);
-  return __atomic_compare_exchange_n(&states_[bucket].word, &expected, desired, false, __ATOMIC_SEQ_CST,
-                                     __ATOMIC_SEQ_CST);
+  __u64 found = expected;  // the kernel's own 64 bits, another type to clang
+  const bool done = __atomic_compare_exchange_n(&states_[bucket].word, &found, desired, false,
+                                                __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+  expected = found;
+  return done;
 }
 
 void BucketMoves::give_up_earlier(std::uint32_t bucket) {
