@@ -18,7 +18,8 @@
  * freed is as for free().
  *
  * Threads: as in engine.h: new, start, run, wait and free of one engine by one thread at a time; stop and
- * report by any. Options are copied by evenkeel_engine_new(). */
+ * report by any. Options are copied by evenkeel_engine_new(). In a function of the handler, wait and run of
+ * its own engine are usage errors, and free of it is forbidden. */
 #pragma once
 
 #include <stddef.h>
@@ -68,6 +69,7 @@ EVENKEEL_API evenkeel_status evenkeel_source_new(const char* name, uint32_t pack
                                                  evenkeel_source** source, evenkeel_error* error);
 /* The engines that were made of it go on. */
 EVENKEEL_API void evenkeel_source_free(evenkeel_source* source);
+/* A source feeds one engine at a time: while it does, making another of it is a usage error. */
 EVENKEEL_API evenkeel_status evenkeel_options_add_source(evenkeel_options* options, evenkeel_source* source,
                                                          evenkeel_error* error);
 

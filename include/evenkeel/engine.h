@@ -21,6 +21,10 @@
 // Errors are values. A usage error: what was asked for cannot be (an option out of range; a second start;
 // wait before start). A runtime error: the world did not allow it (no such file, no memory, no threads), or a
 // policy or actuator of the author's own failed, and the run was ended.
+//
+// Forbidden: exceptions out of a handler, a source, a policy or an actuator (they end the process); and, from
+// a call that the engine makes of these, wait(), which is a usage error, or the end of the engine itself,
+// which aborts: it would wait for its own thread.
 #pragma once
 
 #include <cstddef>

@@ -21,7 +21,10 @@
 // goes along, so the state needs no lock. What a handler object itself holds stays with its worker.
 //
 // A packet is readable during the call only. A handler may not throw: an exception ends the process, as one
-// that leaves any thread does. Every moment in a call is a moment in which its worker serves nobody else.
+// that leaves any thread does. Every moment in a call is a moment in which its worker serves nobody else; and
+// where the source can wait (a file), a handler that blocks will hold up the others too, once its ring is
+// full. A handler may call stop() and report() of its engine, but neither wait for it (that is refused, as a
+// usage error) nor destroy it.
 #pragma once
 
 #include <concepts>

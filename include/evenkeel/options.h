@@ -22,7 +22,7 @@ struct Options {
   std::vector<std::string> inputs = {};
   std::string filter = {};  // of inputs: only packets that match, as in "tcp port 443" (pcap-filter(7))
   // Sources of the author's own. Each has a dispatcher, a thread of its own; packets of one connection should
-  // come from one source, as between two of them there is no order.
+  // come from one source, as between two of them there is no order. A source feeds one engine at a time.
   std::vector<std::shared_ptr<Source>> sources = {};
 
   std::uint32_t workers = 2;                              // threads that serve packets: 1 to kProcessorsMax
@@ -37,8 +37,8 @@ struct Options {
   bool inner_tunnel = false;      // of tunnelled packets, take the connection inside
 
   // How buckets are assigned to workers: a name of policy_names(), or a policy of the author's own, which is
-  // called by one thread. A plan that cannot be (a bucket moved twice, from another than its owner, to a
-  // worker that is not there) ends the run with a runtime error.
+  // called by one thread, and so belongs to one engine at a time. A plan that cannot be (a bucket moved
+  // twice, from another than its owner, to a worker that is not there) ends the run with a runtime error.
   std::string policy = "index";
   std::shared_ptr<Policy> own_policy = {};
   std::chrono::nanoseconds rebalance_interval{100'000'000};

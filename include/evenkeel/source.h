@@ -97,6 +97,14 @@ class EVENKEEL_API Source {
 
   // Its inputs, in the order of Packet::source: itself, or those that it joins. When it has ended.
   virtual std::vector<InputStatistics> inputs() const;
+
+  // [any] For engines: a source feeds one at a time. False where another has it.
+  bool claim() { return !claimed_.exchange(true, std::memory_order_acquire); }
+  // Release: what this engine did with the source happens before the next engine's claim.
+  void give_back() { claimed_.store(false, std::memory_order_release); }
+
+ private:
+  std::atomic<bool> claimed_{false};
 };
 
 inline std::vector<InputStatistics> Source::inputs() const {

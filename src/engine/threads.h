@@ -61,6 +61,10 @@ inline constexpr std::size_t kPatienceQuanta = 20;
 inline constexpr int kBacklogBursts = 4;
 inline constexpr int kBacklogBurstsMax = 32;  // a worker's step takes in no more
 
+// For whom this thread works; nullptr: for nobody. An engine's threads work for whom the thread works that
+// started them, so that a call from inside (a handler's, say) can be told from one from outside.
+inline thread_local const void* thread_owner = nullptr;
+
 template <typename Engine>
 class EngineThreads {
  public:
@@ -80,7 +84,8 @@ class EngineThreads {
   Result<void> start() {
     const std::size_t workers = engine_.workers().size();
     const std::size_t needed = fused_.wait ? workers : workers + engine_.dispatchers().size();
-    const bool complete = make_threads(needed, [this, workers](std::size_t i) {
+    const bool complete = make_threads(needed, [this, workers, owner = thread_owner](std::size_t i) {
+      thread_owner = owner;
       begin_.wait();
       if (cancelled_) return;
       if (fused_.wait) return work_and_dispatch(i);

@@ -10,7 +10,10 @@
 #include <thread>
 #include <utility>
 
+#include "base/check.h"
+#include "base/time_range.h"
 #include "engine/engine.h"
+#include "engine/threads.h"
 #include "evenkeel/engine.h"
 #include "library/checked_source.h"
 #include "library/engine_options.h"
@@ -92,6 +95,8 @@ class Core final : public detail::EngineCore {
   void drive();
   void close_sources();
   observe::RunReport full_report() const;
+  // By a handler, a source, a policy or an actuator of this engine's.
+  bool is_called_from_inside() const { return engine::thread_owner == this; }
 
   const Options options_;  // keeps the author's sources, policy and actuator
   const detail::HandlerCalls calls_;
@@ -99,6 +104,7 @@ class Core final : public detail::EngineCore {
   std::vector<HandlerMeters> meters_;  // by worker
   runtime::RunInputs inputs_;
   std::vector<std::unique_ptr<CheckedSource>> checked_sources_;
+  std::vector<Source*> claimed_;  // of the author's, all or as many as there were until an error
   std::vector<Source*> sources_;  // of the run: the inputs, and the checked ones
   std::optional<runtime::Run> run_;
   std::thread control_;
@@ -135,7 +141,7 @@ Result<void> Core::open_sources(const runtime::RunOptions& run) {
     settings.specs = options_.inputs;
     settings.filter = options_.filter;
     settings.snap_length = 0;  // whole packets
-    if (options_.duration) settings.duration_ns = options_.duration->count();
+    if (options_.duration) settings.duration_ns = base::bounded_time_ns(options_.duration->count());
     auto inputs = runtime::open_inputs(settings, run);
     if (!inputs) return inputs.error();
     inputs_ = std::move(*inputs);
@@ -144,6 +150,10 @@ Result<void> Core::open_sources(const runtime::RunOptions& run) {
       return usage_error("live interfaces and own sources do not go together in one engine");
   }
   for (const auto& source : options_.sources) {
+    if (!source->claim())
+      return usage_error(fmt::format("source {} feeds another engine: each engine needs a source of its own",
+                                     source->name()));
+    claimed_.push_back(source.get());
     const std::size_t number = options_.inputs.size() + checked_sources_.size();
     checked_sources_.push_back(std::make_unique<CheckedSource>(*source, static_cast<std::uint16_t>(number)));
     sources_.push_back(checked_sources_.back().get());
@@ -163,6 +173,7 @@ Result<void> Core::start() {
 }
 
 void Core::drive() {
+  engine::thread_owner = this;
   outcome_ = run_->drive({.stopped = [this] { return stopped_.load(std::memory_order_relaxed); }});
   close_sources();
   ended_.store(true, std::memory_order_release);
@@ -179,6 +190,8 @@ void Core::stop() {
 }
 
 Result<Report> Core::wait() {
+  if (is_called_from_inside())
+    return usage_error("wait() from a call that the engine made would wait for itself: use stop()");
   if (!started_) return usage_error("wait() before start(): nothing runs");
   if (control_.joinable()) control_.join();
   if (!outcome_) return outcome_.error();
@@ -186,8 +199,10 @@ Result<Report> Core::wait() {
 }
 
 Core::~Core() {
+  CHECK(!is_called_from_inside());
   stop();
   if (control_.joinable()) control_.join();
+  for (Source* source : claimed_) source->give_back();
 }
 
 observe::RunReport Core::full_report() const {

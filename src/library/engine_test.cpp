@@ -6,9 +6,14 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cmath>
+#include <functional>
+#include <limits>
 #include <map>
 #include <numeric>
+#include <optional>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <tuple>
@@ -428,6 +433,133 @@ TEST(Options, WhatCannotBeIsAUsageErrorThatSaysWhatCan) {
   EXPECT_TRUE(refusal({.inputs = inputs, .pin = {{99'999}}}).find("99999") != std::string::npos);
   EXPECT_EQ(refusal({.inputs = inputs, .own_actuator = [](Actuator&) { return nullptr; }}),
             "own_actuator gave no actuator");
+}
+
+// Does in its first packet what a handler may not do, or may; remembers what came of it.
+struct Insider {
+  struct State {};
+  void on_packet(Connection<State>&, const Packet&) {
+    if (packets++ != 0) return;
+    act();
+  }
+  std::function<void()> act;
+  std::uint64_t packets = 0;
+};
+
+TEST(Inside, WaitIsAUsageErrorAndStopAndReportAreNot) {
+  std::optional<Engine<Insider>> engine;
+  std::string waited;
+  std::uint64_t received = 0;
+  const auto act = [&] {
+    const auto outcome = engine->wait();
+    waited = outcome.ok() ? "waited" : outcome.error().message;
+    received = engine->report().packets.received;
+    EXPECT_EQ(engine->report_json().front(), '{');
+    engine->stop();
+  };
+  auto made = Engine<Insider>::make({.inputs = {"generator:campus"}, .workers = 1},
+                                    [&](ProcessorId) { return Insider{.act = act}; });
+  ASSERT_TRUE(made.ok()) << made.error().message;
+  engine.emplace(std::move(*made));
+  const auto report = engine->run();
+  ASSERT_TRUE(report.ok()) << report.error().message;
+  EXPECT_EQ(waited, "wait() from a call that the engine made would wait for itself: use stop()");
+  EXPECT_GT(received, 0u);
+  expect_laws(*report);
+}
+
+TEST(Inside, AnEngineMayRunAnotherFromItsHandler) {
+  std::optional<Report> inner;
+  const auto act = [&] {
+    const auto report = Engine<Biographer>::make({.inputs = {kTraffic}, .workers = 1})->run();
+    if (report.ok()) inner = *report;
+  };
+  auto outer = Engine<Insider>::make({.inputs = {"generator:campus,packets=2000"}, .workers = 1},
+                                     [&](ProcessorId) { return Insider{.act = act}; });
+  const auto report = outer->run();
+  ASSERT_TRUE(report.ok() && inner);
+  expect_laws(*report);
+  expect_laws(*inner);
+}
+
+TEST(InsideDeathTest, AnEngineThatIsDestroyedByItsOwnHandlerEndsTheProcess) {
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";
+  EXPECT_DEATH(
+      {
+        std::optional<Engine<Insider>> engine;
+        auto made = Engine<Insider>::make({.inputs = {"generator:campus"}, .workers = 1}, [&](ProcessorId) {
+          return Insider{.act = [&] { engine.reset(); }};
+        });
+        engine.emplace(std::move(*made));
+        (void)engine->run();
+      },
+      "is_called_from_inside");
+}
+
+struct Thrower {
+  struct State {};
+  void on_packet(Connection<State>&, const Packet&) { throw std::runtime_error("thrown by a handler"); }
+};
+
+TEST(HandlerDeathTest, AnExceptionEndsTheProcess) {
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";
+  EXPECT_DEATH((void)Engine<Thrower>::make({.inputs = {kTraffic}})->run(), "thrown by a handler");
+}
+
+// Holds its worker until another worker has served a packet.
+struct Blocker {
+  struct State {};
+  void on_packet(Connection<State>&, const Packet&) {
+    if (worker == 1) served->store(true);
+    if (worker == 0) served->wait(false);
+  }
+  std::uint32_t worker;
+  std::atomic<bool>* served;
+};
+
+TEST(Handler, OneThatBlocksHoldsUpItsOwnWorkerOnly) {
+  std::atomic<bool> served{false};
+  auto engine = Engine<Blocker>::make({.inputs = {kTraffic}, .workers = 2}, [&](ProcessorId id) {
+    return Blocker{id.value(), &served};
+  });
+  const auto report = engine->run();
+  ASSERT_TRUE(report.ok()) << report.error().message;
+  EXPECT_TRUE(served);
+  expect_laws(*report);
+}
+
+TEST(OwnSource, FeedsOneEngineAtATime) {
+  auto source = *PushSource::make({.name = "shared"});
+  {
+    auto first = Engine<Biographer>::make({.sources = {source}});
+    ASSERT_TRUE(first.ok()) << first.error().message;
+    const auto second = Engine<Biographer>::make({.sources = {source}});
+    ASSERT_FALSE(second.ok());
+    EXPECT_EQ(second.error().kind, ErrorKind::kUsage);
+    EXPECT_EQ(second.error().message,
+              "source shared feeds another engine: each engine needs a source of its own");
+    source->end();
+    EXPECT_TRUE(first->run().ok());
+  }
+  EXPECT_TRUE(Engine<Biographer>::make({.sources = {source}}).ok()) << "the first is gone";
+}
+
+TEST(Options, ValuesFarOutOfReachAreErrors) {
+  const auto is_made = [](const Options& options) { return Engine<Biographer>::make(options).ok(); };
+  constexpr auto kMost = std::numeric_limits<std::uint32_t>::max();
+  constexpr auto kEver = std::chrono::nanoseconds::max();
+  EXPECT_FALSE(is_made({.inputs = {kTraffic}, .workers = kMost}));
+  EXPECT_FALSE(is_made({.inputs = {kTraffic}, .buckets = kMost}));
+  EXPECT_FALSE(is_made({.inputs = {kTraffic}, .buckets = 1u << 31}));
+  EXPECT_FALSE(is_made({.inputs = {kTraffic}, .connections_max = kMost}));
+  EXPECT_FALSE(is_made({.inputs = {kTraffic}, .idle_timeout = kEver}));
+  EXPECT_FALSE(is_made({.inputs = {kTraffic}, .rebalance_interval = kEver}));
+  EXPECT_FALSE(is_made({.inputs = {kTraffic}, .quantum = kEver}));
+  EXPECT_FALSE(is_made({.inputs = {kTraffic}, .speed = std::numeric_limits<double>::infinity()}));
+  EXPECT_FALSE(is_made({.inputs = {kTraffic}, .speed = std::nan("")}));
+  EXPECT_FALSE(is_made({.inputs = {kTraffic}, .capacity = {1, std::numeric_limits<double>::infinity()}}));
+  EXPECT_FALSE(is_made({.inputs = {kTraffic}, .pin = std::vector<std::uint32_t>{kMost, kMost}}));
+  EXPECT_FALSE(is_made({.inputs = std::vector<std::string>(100'000, kTraffic)}));
 }
 
 TEST(Options, AFileThatIsNotThereIsARuntimeError) {
