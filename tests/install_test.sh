@@ -68,4 +68,23 @@ complete_line() {
 expect "completion of commands" "$(complete_line evenkeel r)" "run"
 expect "completion of options" "$(complete_line evenkeel run --work)" "--workers"
 expect "completion of policies" "$(complete_line evenkeel run --policy rss)" "rsspp"
+# As zsh would: found by its completion system, and then called with what zsh provides replaced by what prints.
+if command -v zsh >/dev/null; then
+  site=$folder/usr/share/zsh/site-functions
+  zsh -f -n "$site/_evenkeel" || fail "zsh -n"
+  expect "zsh finds the completion" \
+    "$(zsh -f -c 'fpath=($1 $fpath); autoload -U compinit; compinit -u -D; echo $_comps[evenkeel]' zsh "$site" </dev/null)" "_evenkeel"
+  complete_zsh() { # PREFIX WORD…
+    PATH=$folder/usr/bin:$PATH zsh -f -c '
+      compadd() { shift; print -r -- $@ }
+      _describe() { print -r -- ${(P)2} }
+      _files() { print files }
+      complete_it() { local PREFIX=$2 words=(${@[3,-1]}) CURRENT=$(($# - 2)); source $1 }
+      complete_it "$@"' zsh "$site/_evenkeel" "$@"
+  }
+  expect "zsh: commands" "$(complete_zsh r evenkeel r)" "run:"
+  expect "zsh: options" "$(complete_zsh --work evenkeel run --work)" "--workers"
+else
+  echo "skipped: completion for zsh (zsh is not installed)"
+fi
 echo "all ok"
