@@ -314,6 +314,8 @@ int run_all(int rounds) {
   contest.print_bars();
   const double bytes = contest.bytes_per_connection();
   say("engine state of an idle connection", bytes, "bytes", 96, bytes <= 96);
+  std::printf("  (beside %.0f bytes of each of %u buckets, with connections or without)\n",
+              WorkerHandoff::bytes_of_buckets() / kBuckets, kBuckets);
   run_loads(cpus);
   run_pauses(cpus);
   return 0;

@@ -168,14 +168,18 @@ class WorkerHandoff final : public Handoff {
     return static_cast<std::size_t>(meters_.processed.read() - before);
   }
 
-  // Bytes of the engine's own for each connection, now that all wait.
+  // What an engine with no connection takes for its buckets, however many connections come.
+  static double bytes_of_buckets() {
+    return static_cast<double>(sizeof(engine::Bucket<CountingHandler::State>) + sizeof(meter::BucketMeters)) *
+           kBuckets;
+  }
+  // Bytes of the engine's own that each connection adds, now that all wait.
   double bytes_per_connection() const {
     const double live = static_cast<double>(meters_.connections_opened.read());
     const double slots = arena_->slots_taken() * static_cast<double>(Arena::kSlotBytes);
     const double groups = arena_->groups_taken() * static_cast<double>(Arena::kGroupBytes);
     const double timers = timers_->touched() * static_cast<double>(sizeof(engine::TimerChunk));
-    const double tables = static_cast<double>(sizeof(buckets_[0]) + sizeof(bucket_meters_[0])) * kBuckets;
-    return (slots + groups + timers + tables) / live - static_cast<double>(sizeof(CountingHandler::State));
+    return (slots + groups + timers) / live - static_cast<double>(sizeof(CountingHandler::State));
   }
 
  private:
