@@ -1,5 +1,5 @@
 # What `cmake --install` puts in place: the program and its manual, the library (shared and static), its headers,
-# a CMake package, a pkg-config file, and what shells complete.
+# a CMake package, a pkg-config file, a systemd unit, and what shells complete.
 #
 # Both libraries are made of the objects that the program is made of, and of src/library. Only what is marked
 # EVENKEEL_API can be seen from outside the shared one.
@@ -49,6 +49,7 @@ install(FILES include/evenkeel.h TYPE INCLUDE)
 install(DIRECTORY include/evenkeel TYPE INCLUDE FILES_MATCHING PATTERN "*.h")
 install(DIRECTORY ${CMAKE_BINARY_DIR}/man/man1 DESTINATION ${CMAKE_INSTALL_MANDIR})
 install(FILES packaging/evenkeel-steer.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
+install(FILES packaging/evenkeel-steer@.service DESTINATION lib/systemd/system)
 install(FILES packaging/completion/evenkeel.bash
         DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME evenkeel)
 install(FILES packaging/completion/evenkeel.zsh

@@ -60,6 +60,9 @@ done
 [ -e "$folder/usr/share/man/man1/evenkeel-run.1" ] || fail "no page for run"
 echo "ok: manual"
 
+[ -e "$folder/usr/lib/systemd/system/evenkeel-steer@.service" ] || fail "no unit for steer"
+echo "ok: unit"
+
 # As bash would call it.
 complete_line() {
   PATH=$folder/usr/bin:$PATH bash -c 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _evenkeel; echo "${COMPREPLY[@]}"' \

@@ -41,6 +41,24 @@ TEST_F(SteerTest, AnInterfaceThatGoesAwayEndsItWithAReason) {
   EXPECT_EQ(state_path(), "");
 }
 
+TEST_F(SteerTest, AnInterfaceThatIsRenamedOrMovedAwayEndsItToo) {
+  const std::string name = hosts_->interface(Host::kB);
+  const std::string moves[] = {
+      "sh -c 'ip link set " + name + " down && ip link set " + name + " name " + name + "x'",
+      "ip link set " + name + "x down netns " + hosts_->network(Host::kA)};
+  for (const std::string& move : moves) {
+    const bool renamed = &move != &moves[0];
+    Running running(hosts_->prefix(Host::kB) + EVENKEEL_BINARY " steer " + name + (renamed ? "x" : "") +
+                    " --interval 100ms --json");
+    running.wait_for("\"round\"");
+    hosts_->run_on(Host::kB, move);
+    const Ended ended = running.wait();
+    EXPECT_EQ(ended.code, 1) << ended.output;
+    EXPECT_NE(ended.output.find("renamed or moved"), std::string::npos) << ended.output;
+  }
+  EXPECT_EQ(state_path(), "");
+}
+
 TEST_F(SteerTest, OneshotDoesNotTakeRestForLevel) {
   const Ended ended = run(steer("--oneshot --duration 1500ms --interval 100ms"));
   EXPECT_EQ(ended.code, 1) << ended.output;

@@ -144,6 +144,7 @@ Result<NetworkInterface> find_interface(const std::string& name) {
         fmt::format("there is no interface '{}': there are {}", name, fmt::join(interface_names(), ", ")));
   }
   interface.driver = driver_of(name);
+  libbpf_set_print(nullptr);  // what cannot be asked is left out
   LIBBPF_OPTS(bpf_xdp_query_opts, query);
   if (bpf_xdp_query(interface.index, 0, &query) == 0) {
     interface.xdp_program = static_cast<int>(query.prog_id);

@@ -51,6 +51,9 @@ bpf_program* find_program(const bpf_object* object, const char* name) {
 }
 
 std::string explain_refusal(int error) {
+  if (error == EMFILE || error == ENFILE || error == ENOMEM)
+    return fmt::format("the kernel has no room for a program ({}): see `ulimit -n` and free memory",
+                       std::strerror(error));
   if (error == EPERM && geteuid() != 0)
     return "kernel programs need root, or the capabilities that packaging/evenkeel-steer@.service lists";
   if (error == EPERM || error == EACCES) {

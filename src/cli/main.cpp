@@ -42,6 +42,7 @@ std::string describe_failure(const CLI::App& app, const CLI::Error& error) {
   const auto commands = app.get_subcommands();
   const auto code = static_cast<CLI::ExitCodes>(error.get_exit_code());
   const bool lacks_names = code == CLI::ExitCodes::ExtrasError || code == CLI::ExitCodes::RequiredError;
+  if (lacks_names && commands.empty()) line += "; `evenkeel --help` lists the commands";
   if (lacks_names && !commands.empty())
     line += "; `evenkeel " + commands.front()->get_name() + " --help` lists the options";
   return line + "\n";

@@ -161,7 +161,7 @@ void SteerOutput::print_end(const SteerEnd& end) const {
     print("the card follows its table: {:.1f} % of the packets came to other queues\n",
           *totals.table_misfit * 100);
   }
-  if (end.level.value_or(false)) print("it was level for a second\n");
+  if (end.level.value_or(false)) print("it was level for a second, as far as its buckets allow\n");
   if (end.restored) print("the interface is as it was found\n");
   (void)flush_standard_output();
 }
