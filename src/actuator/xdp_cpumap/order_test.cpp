@@ -124,7 +124,9 @@ Outcome move_under_traffic(XdpMode mode, MoveOrder order) {
     swap_all(steering, outcome);
     end_traffic();
     std::this_thread::sleep_for(50ms);
-    if (auto totals = steering.totals(); totals) EXPECT_EQ(totals->in_flight, 0u);
+    if (auto totals = steering.totals(); totals) {
+      EXPECT_EQ(totals->in_flight, 0u);
+    }
     (void)steering.stop(wait_up_to(500ms));
   });
 }
