@@ -57,8 +57,8 @@ EVENKEEL_API void evenkeel_options_free(evenkeel_options* options);
 
 /* One option, as text. Names are those of `evenkeel run` without the dashes: "input" (once for each),
  * "workers", "buckets", "filter", "hash", "hash-key", "policy", "interval", "queueing", "quantum",
- * "queueing-rules", "pin", "capacity", "tunnel", "idle-timeout", "connections-max", "speed", "duration",
- * "seed". */
+ * "queueing-rules", "pin", "capacity", "tunnel", "idle-timeout", "half-open-timeout", "connections-max",
+ * "speed", "duration", "seed". */
 EVENKEEL_API evenkeel_status evenkeel_options_set(evenkeel_options* options, const char* name,
                                                   const char* value, evenkeel_error* error);
 

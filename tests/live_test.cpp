@@ -323,6 +323,32 @@ TEST_P(LiveTest, TenStartsLeaveNothingBehindThoughOneIsKilled) {
   EXPECT_EQ(after, before);
 }
 
+TEST_P(LiveTest, OfOneDirectionOnlyWhatComesInIsCounted) {
+  if (kind() != "af_packet:") GTEST_SKIP() << "XDP sees only what comes in";
+  Running running(command("--input " + input() + ",direction=in"));
+  running.wait_for("receiving");
+  const std::uint64_t came = send(frames_of_many_kinds(3));
+  hosts_
+      ->thread_on(Host::kB,
+                  [&] {
+                    FrameSender sender(interface());
+                    for (const Bytes& frame : frames_of_many_kinds(5)) sender.send(frame);
+                  })
+      .join();
+  stop(running);
+  expect_conservation(came);
+}
+
+TEST_P(LiveTest, WithTheRightsThatItAsksForItRuns) {
+  const std::string rights = "+net_raw,+net_admin,+bpf,+perfmon,+ipc_lock";
+  const std::string as_nobody = "setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all," +
+                                rights + " --ambient-caps=-all," + rights + " ";
+  if (run(as_nobody + "true").code != 0) GTEST_SKIP() << "needs a setpriv that knows these rights";
+  const Ended ended = run(hosts_->prefix(Host::kB) + as_nobody +
+                          EVENKEEL_BINARY " run --xdp-mode consume --duration 100ms --input " + input());
+  EXPECT_EQ(ended.code, 0) << ended.output;
+}
+
 TEST_P(LiveTest, AMissingRightIsNamedWithItsRemedy) {
   if (run("setpriv --version").code != 0) GTEST_SKIP() << "needs setpriv (package util-linux)";
   const Ended ended = run(hosts_->prefix(Host::kB) +

@@ -52,7 +52,10 @@ inline bool start_timer(ConnectionView& view, std::uint32_t timer, std::chrono::
   std::int64_t earliest_ns = kNoDeadline;
   for (std::uint32_t i = 0; i < view.timers; ++i)
     earliest_ns = view.deadlines[i] < earliest_ns ? view.deadlines[i] : earliest_ns;
-  const std::int64_t deadline_ns = view.now_ns + (delay < kTimerDelayMin ? kTimerDelayMin : delay).count();
+  const std::int64_t delay_ns = (delay < kTimerDelayMin ? kTimerDelayMin : delay).count();
+  // Of a packet at the end of time, never.
+  const std::int64_t deadline_ns =
+      view.now_ns > kNoDeadline - delay_ns ? kNoDeadline : view.now_ns + delay_ns;
   // Where an earlier time is looked at already, it is found then that it has moved on.
   view.deadline_came_nearer |= deadline_ns < earliest_ns;
   view.deadlines[timer] = deadline_ns;

@@ -41,12 +41,13 @@ struct ConnectionCounts {
   std::uint64_t live = 0;     // now, or at the end of the run, before the flush
 };
 
-// Timers of connections: of one worker, or of all together.
+// Timers of connections: of one worker, or of all together. Each connection has one in the engine, for the
+// earliest of its timeout and its handler's timers; this is what happened to that one, not to the handler's.
 struct EngineTimers {
   std::uint64_t started = 0;    // that did not run
   std::uint64_t restarted = 0;  // that ran
   std::uint64_t cancelled = 0;
-  std::uint64_t fired = 0;
+  std::uint64_t fired = 0;            // the connection was looked at
   std::uint64_t fired_off_owner = 0;  // a law: always 0
   double late_p99_microseconds = 0;   // of packet time, after the beginning of their tick
 };

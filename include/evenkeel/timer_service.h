@@ -99,16 +99,20 @@ struct TimerReport {
   std::uint64_t moves = 0;  // of buckets between threads
 };
 
+// A call from a thread that is not a timer thread goes through a ring: while a handler holds the owner up and
+// the ring is full, it waits. So hold no lock there that a handler takes, and call no other service from a
+// handler. A handler must not throw, nor end its service.
 enum class TimerCall : std::uint8_t {
   kDone,
   kTooLong,  // the delay is beyond 2^33 ticks, or negative
   kBusy,     // from a handler only: the ring to another thread is full; try again later
+  kUnknown,  // there is no such timer, or the connection is not one that add() gave
 };
 
 class EVENKEEL_API TimerService {
  public:
-  // Starts the threads. A usage error for options out of range; a runtime error where memory or threads are
-  // refused.
+  // Starts the threads. A usage error for options out of range and an empty handler; a runtime error where
+  // memory or threads are refused.
   static Result<std::unique_ptr<TimerService>> make(const TimerServiceOptions& options, TimerHandler handler);
   virtual ~TimerService() = default;  // ends the threads; timers that have not fired never will
 

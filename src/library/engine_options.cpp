@@ -59,6 +59,8 @@ Result<void> check_times(const Options& options) {
   if (auto done = check_time("half_open_timeout", options.half_open_timeout, kTimerDelayMax); !done)
     return done;
   if (auto done = check_time("rebalance_interval", options.rebalance_interval, kHour); !done) return done;
+  if (options.rebalance_interval < std::chrono::milliseconds(1))
+    return usage_error("rebalance_interval takes at least 1 ms: a round costs more than that is worth");
   if (auto done = check_time("quantum", options.quantum, kHour); !done) return done;
   if (options.duration) return check_time("duration", *options.duration, nanoseconds::max());
   return {};

@@ -223,6 +223,43 @@ TEST(Timers, FireWhileASourceIsSilentWhenItSaysThatTimePasses) {
   EXPECT_EQ(engine->handler(0).fired.size(), 8u) << "every 250 ms, until the connection ended after 2 s";
 }
 
+TEST(Timers, APacketAtTheEndOfTimeDoesNotHoldUpTheEngine) {
+  auto source = *PushSource::make({});
+  push_all(*source, steady_packets(3));
+  auto packets = steady_packets(1);
+  packets[0].time_ns = std::numeric_limits<std::int64_t>::max();
+  push_all(*source, packets);
+  source->end();
+  auto engine = Engine<TimerTimes>::make({.sources = {source}, .workers = 1});
+  ASSERT_TRUE(engine->run().ok());
+  EXPECT_EQ(engine->report().packets.processed, 4u);
+}
+
+// Callbacks whose addresses cannot be taken are called all the same.
+struct Generic {
+  struct State {};
+  void on_packet(Connection<State>& connection, const Packet&) {
+    started += connection.start_timer(1ms) ? 1 : 0;
+  }
+  void on_open(auto&, const auto&) { ++opened; }
+  void on_timer(auto&, std::uint32_t) { ++fired; }
+  void on_close(auto&, CloseReason) { ++closed; }
+  int opened = 0, started = 0, fired = 0, closed = 0;
+};
+
+TEST(Handler, GenericCallbacksAreCalled) {
+  auto source = *PushSource::make({});
+  push_all(*source, steady_packets(3));
+  source->end();
+  auto engine = *Engine<Generic>::make({.sources = {source}, .workers = 1});
+  ASSERT_TRUE(engine.run().ok());
+  const Generic& handler = engine.handler(0);
+  EXPECT_EQ(handler.opened, 1);
+  EXPECT_EQ(handler.started, 3);
+  EXPECT_GT(handler.fired, 0);
+  EXPECT_EQ(handler.closed, 1);
+}
+
 struct EndTimes {
   struct State {};
   void on_packet(Connection<State>&, const Packet&) {}

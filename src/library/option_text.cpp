@@ -106,8 +106,12 @@ Result<void> set_option(Options& options, std::string_view name, std::string_vie
   std::string names;
   for (const Setter& setter : kSetters) {
     if (setter.name == name) {
-      const auto done = setter.set(options, text);
-      if (done.ok()) return done;
+      Options changed = options;  // what is refused changes nothing
+      const auto done = setter.set(changed, text);
+      if (done.ok()) {
+        options = std::move(changed);
+        return done;
+      }
       return usage_error(fmt::format("{}: {}", name, done.error().message));
     }
     names += (names.empty() ? "" : ", ") + std::string(setter.name);

@@ -142,7 +142,7 @@ class SlotHandler {
     while (true) {
       const std::span<std::int64_t> times = deadlines(connection);
       const auto earliest = std::ranges::min_element(times);
-      if (earliest == times.end() || *earliest > until_ns) return;
+      if (earliest == times.end() || *earliest == kNoDeadline || *earliest > until_ns) return;
       detail::ConnectionView view = view_of(key, connection, *earliest);
       *earliest = kNoDeadline;
       calls_.timer(handler_, view, static_cast<std::uint32_t>(earliest - times.begin()));

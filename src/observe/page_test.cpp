@@ -101,6 +101,13 @@ TEST(Page, ARunShorterThanAnIntervalHasAPictureOfItsWhole) {
   EXPECT_TRUE(well_nested(report_page(report)));
 }
 
+TEST(Page, ARunThatMeasuredNoLoadIsStillAPage) {
+  RunReport report = tests::example_report({.workers = 2, .intervals = 1});
+  report.balance.history = BalanceHistory();
+  report.balance.bucket_loads.clear();
+  EXPECT_TRUE(well_nested(report_page(report)));
+}
+
 TEST(Page, AnEmptyReportIsStillAPage) { EXPECT_TRUE(well_nested(report_page(RunReport()))); }
 
 TEST(SummaryPicture, StandsForItself) {

@@ -182,11 +182,13 @@ const std::vector<double>& side_busy(const BalanceSample& sample, Side side) {
 std::vector<BalanceSample> drawn_samples(const RunReport& report) {
   if (!report.balance.history.samples().empty()) return report.balance.history.samples();
   std::vector<double> busy;
+  std::vector<double> loads = report.balance.bucket_loads;  // empty where nothing was measured
+  loads.resize(report.balance.bucket_owners.size());
   for (const WorkerReport& worker : report.workers) busy.push_back(worker.busy_fraction);
   return {measure({.start_seconds = 0,
                    .end_seconds = std::max(report.elapsed_seconds, 1e-6),
                    .busy_fraction = busy,
-                   .bucket_loads = report.balance.bucket_loads,
+                   .bucket_loads = loads,
                    .owners = report.balance.bucket_owners,
                    .initial_owners = report.balance.initial_owners,
                    .moves = report.balance.moves})};

@@ -228,7 +228,9 @@ TimerCall Service::cancel(TimerConnection connection, std::uint8_t timer) {
 
 TimerCall Service::call(TimerCommand::Kind kind, TimerConnection connection, std::uint8_t timer,
                         std::chrono::nanoseconds delay) {
-  CHECK(connection.bucket < options_.buckets && timer < options_.timers_per_connection);
+  if (connection.bucket >= options_.buckets || timer >= options_.timers_per_connection ||
+      connection.slot >= options_.connections_max)
+    return TimerCall::kUnknown;
   if (delay.count() < 0 ||
       delay.count() / options_.resolution.count() >= static_cast<std::int64_t>(ServiceWheel::kRange)) {
     return TimerCall::kTooLong;
@@ -315,6 +317,7 @@ namespace evenkeel {
 Result<std::unique_ptr<TimerService>> TimerService::make(const TimerServiceOptions& options,
                                                          TimerHandler handler) {
   if (auto checked = timer::check(options); !checked) return checked.error();
+  if (!handler) return usage_error("a timer service without a handler has nobody to tell");
   auto hasher = packet::Hasher::make(options.hash, "");
   if (!hasher) return hasher.error();
   auto policy = make_policy(options.policy);

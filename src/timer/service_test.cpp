@@ -164,6 +164,19 @@ TEST(TimerService, RefusesOptionsOutOfRangeWithOneLine) {
   EXPECT_TRUE(refused({.connections_max = 100'000'000}));
 }
 
+TEST(TimerService, WhatIsNotThereIsAnAnswerAndNotTheEnd) {
+  const auto service =
+      make({.connections_max = 1, .timers_per_connection = 1}, [](TimerService&, const TimerExpiry&) {});
+  auto connection = *service->add(tuple_of(1), 1);
+  EXPECT_EQ(service->start(connection, 1, 1s), TimerCall::kUnknown) << "it has timer 0 only";
+  connection.slot = 4'000'000'000;
+  EXPECT_EQ(service->cancel(connection, 0), TimerCall::kUnknown);
+  connection.slot = 0;
+  connection.bucket = 60'000;
+  EXPECT_EQ(service->cancel(connection, 0), TimerCall::kUnknown);
+  EXPECT_FALSE(TimerService::make({}, nullptr).ok());
+}
+
 TEST(TimerService, ADelayBeyondItsRangeIsRefused) {
   const auto service = make({.connections_max = 1}, [](TimerService&, const TimerExpiry&) {});
   const auto connection = service->add(tuple_of(1), 1);

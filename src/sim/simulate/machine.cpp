@@ -460,6 +460,7 @@ void summarize_intervals(double warmup_seconds, Outcome& outcome) {
     moves += static_cast<double>(sample.moves);
     load_moved += sample.load_moved;
   }
+  outcome.has_intervals = !ratio.empty();
   if (ratio.empty()) return;
   outcome.interval_max_over_mean = mean_of(ratio);
   outcome.interval_lower_bound = mean_of(bound);

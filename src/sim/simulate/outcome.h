@@ -65,6 +65,7 @@ struct Outcome {
   double mean_wait_ns = 0;      // from arrival to the beginning of service
   std::uint64_t reordered = 0;  // packets that left after a later one of their connection (RFC 4737)
   double max_over_mean = 1;     // of the processors' busy time in the window
+  bool has_intervals = false;   // some ended in the window; else the six below tell nothing
   double interval_max_over_mean = 1, interval_lower_bound = 1;  // means over intervals
   double excess = 0,
          excess_p95 = 0;  // (max/mean) / (lower bound) - 1: mean over intervals, and 95th percentile

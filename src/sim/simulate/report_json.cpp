@@ -21,12 +21,13 @@ Json to_json(const IntervalSample& sample) {
 }
 
 void add_balance(const Outcome& outcome, const ReportOptions& report, Json& json) {
+  const auto of_intervals = [&](double value) { return outcome.has_intervals ? Json(value) : Json(); };
   json["max_over_mean"] = {{"whole_run", outcome.max_over_mean},
-                           {"intervals_mean", outcome.interval_max_over_mean},
-                           {"lower_bound_mean", outcome.interval_lower_bound},
-                           {"excess_mean", outcome.excess},
-                           {"excess_p95", outcome.excess_p95}};
-  json["max_minus_min_over_min"] = outcome.spread;
+                           {"intervals_mean", of_intervals(outcome.interval_max_over_mean)},
+                           {"lower_bound_mean", of_intervals(outcome.interval_lower_bound)},
+                           {"excess_mean", of_intervals(outcome.excess)},
+                           {"excess_p95", of_intervals(outcome.excess_p95)}};
+  json["max_minus_min_over_min"] = of_intervals(outcome.spread);
   json["moves"] = {{"total", outcome.moves},
                    {"rebalances", outcome.rebalances},
                    {"rounds", outcome.rounds},
@@ -49,13 +50,14 @@ Json to_json(const Outcome& outcome, const ReportOptions& report) {
                       {{"ring_full", outcome.ring_full},
                        {"overload", outcome.overload},
                        {"connection_limit", outcome.connection_limit}}}};
+  const auto latency = [&](double ns) { return outcome.measured == 0 ? Json() : Json(ns); };
   json["latency_ns"] = {{"packets", outcome.measured},
-                        {"mean", outcome.mean_ns},
-                        {"mean_wait", outcome.mean_wait_ns},
-                        {"p50", outcome.p50_ns},
-                        {"p99", outcome.p99_ns},
-                        {"p999", outcome.p999_ns},
-                        {"max", outcome.max_ns},
+                        {"mean", latency(outcome.mean_ns)},
+                        {"mean_wait", latency(outcome.mean_wait_ns)},
+                        {"p50", latency(outcome.p50_ns)},
+                        {"p99", latency(outcome.p99_ns)},
+                        {"p999", latency(outcome.p999_ns)},
+                        {"max", latency(outcome.max_ns)},
                         {"p99_lost_count_as_never", number(outcome.p99_with_lost_ns)}};
   json["loss"] = outcome.loss;
   json["load"] = outcome.load;

@@ -330,10 +330,11 @@ void add_rows(const Simulation& simulation, const ReportOptions& report, PageTex
       page.add("<tr class=\"machine\"><td colspan=\"12\">{} processors</td></tr>\n",
                count_text(o.processors));
     processors = o.processors;
+    const auto latency = [&](double ns) { return o.measured == 0 ? "-" : time_text(ns); };
     page.add("<tr><td>{}{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>", escaped(o.policy),
              o.yardstick ? " (yardstick)" : fmt::format(", {} buckets", count_text(o.buckets)),
-             time_text(o.p50_ns), time_text(o.p99_ns), time_text(o.p999_ns), loss_text(o.loss));
-    if (o.yardstick) {
+             latency(o.p50_ns), latency(o.p99_ns), latency(o.p999_ns), loss_text(o.loss));
+    if (!o.has_intervals) {
       page.add("<td></td><td></td><td></td><td></td><td></td>");
     } else {
       page.add("<td>{:.3f}</td><td>{:.3f}</td><td>{}</td><td>{:.1f}</td><td>{:.3f}</td>",

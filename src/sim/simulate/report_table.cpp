@@ -31,13 +31,13 @@ std::string header(const ReportOptions& report) {
 }
 
 std::string row(const Outcome& outcome, const ReportOptions& report) {
-  std::string text =
-      fmt::format("{:12} {:>9} {:>9} {:>9} {:>8}  ", outcome.policy, time_text(outcome.p50_ns),
-                  time_text(outcome.p99_ns), time_text(outcome.p999_ns), loss_text(outcome.loss));
-  text += outcome.yardstick ? fmt::format("{:>8} {:>7} {:>8} {:>7}", "-", "-", "-", "-")
-                            : fmt::format("{:8.3f} {:>7} {:8.1f} {:7.3f}", outcome.interval_max_over_mean,
-                                          percent_text(outcome.excess), outcome.moves_per_second,
-                                          outcome.load_moved_per_second);
+  const auto latency = [&](double ns) { return outcome.measured == 0 ? "-" : time_text(ns); };
+  std::string text = fmt::format("{:12} {:>9} {:>9} {:>9} {:>8}  ", outcome.policy, latency(outcome.p50_ns),
+                                 latency(outcome.p99_ns), latency(outcome.p999_ns), loss_text(outcome.loss));
+  text += !outcome.has_intervals ? fmt::format("{:>8} {:>7} {:>8} {:>7}", "-", "-", "-", "-")
+                                 : fmt::format("{:8.3f} {:>7} {:8.1f} {:7.3f}",
+                                               outcome.interval_max_over_mean, percent_text(outcome.excess),
+                                               outcome.moves_per_second, outcome.load_moved_per_second);
   text += fmt::format(" {:>9}", count_text(outcome.reordered));
   if (report.plan_times)
     text += fmt::format(" {:>9}", outcome.yardstick ? "-" : time_text(outcome.plan_ns_median));

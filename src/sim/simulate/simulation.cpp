@@ -119,7 +119,7 @@ Result<void> set_duration(const SimulationOptions& options, Setting& setting) {
     return usage_error(
         fmt::format("{} of virtual time have more than a million intervals: give a longer --interval",
                     observe::duration_text(duration / 1e9)));
-  if (duration / 1e9 * setting.packets_per_second < 1)
+  if (!options.traffic.capture && duration / 1e9 * setting.packets_per_second < 1)
     return usage_error(fmt::format("no packet comes within {} at {}: give a longer --duration, or more load",
                                    observe::duration_text(duration / 1e9),
                                    observe::rate_text(setting.packets_per_second, "pps")));

@@ -120,7 +120,9 @@ Result<ReceiveRings> PacketInterface::open(const InterfaceNow& now, std::span<Ri
 
 Result<std::unique_ptr<LiveInterface>> make_packet_interface(const LiveInterfaceSetting& setting) {
   const Capability one_ring[] = {Capability::kNetRaw};
-  const Capability several[] = {Capability::kNetRaw, Capability::kNetAdmin, Capability::kBpf};
+  // Perfmon: without it the verifier forbids what the parser does with pointers.
+  const Capability several[] = {Capability::kNetRaw, Capability::kNetAdmin, Capability::kBpf,
+                                Capability::kPerfmon};
   const std::span<const Capability> needed =
       setting.run.workers == 1 ? std::span<const Capability>(one_ring) : std::span<const Capability>(several);
   if (auto held = check_rights(needed, setting.spec.name()); !held) return held.error();

@@ -130,7 +130,16 @@ Result<void> PacketRing::set_group_program(int program) {
 
 Result<void> PacketRing::admit(const PacketFilter& filter) {
   filter_ = filter;
-  if (!attach(socket_, filter.for_kernel())) return failed("filter");
+  std::vector<sock_filter> program;
+  // In a group of sockets the kernel does not look at PACKET_IGNORE_OUTGOING of one.
+  if (options_.incoming_only) {
+    program.push_back(
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, static_cast<std::uint32_t>(SKF_AD_OFF + SKF_AD_PKTTYPE)));
+    program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_OUTGOING, 0, 1));
+    program.push_back(BPF_STMT(BPF_RET | BPF_K, 0));
+  }
+  program.insert(program.end(), filter.for_kernel().begin(), filter.for_kernel().end());
+  if (!attach(socket_, program)) return failed("filter");
   return {};
 }
 

@@ -221,7 +221,9 @@ Result<std::unique_ptr<LiveInterface>> make_xdp_interface(const LiveInterfaceSet
                     "use af_packet:{}, which copies them",
                     setting.spec.name(), setting.spec.interface));
   }
-  const Capability needed[] = {Capability::kNetRaw, Capability::kNetAdmin, Capability::kBpf};
+  // Perfmon: without it the verifier forbids what the parser does with pointers.
+  const Capability needed[] = {Capability::kNetRaw, Capability::kNetAdmin, Capability::kBpf,
+                               Capability::kPerfmon, Capability::kIpcLock};
   if (auto held = check_rights(needed, setting.spec.name()); !held) return held.error();
   if (const auto link = link_of_interface(setting.spec.interface); link && *link != LinkType::kEthernet) {
     return runtime_error(fmt::format("{}: AF_XDP needs an interface with Ethernet headers; use af_packet:{}",

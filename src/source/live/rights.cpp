@@ -31,6 +31,10 @@ std::string_view name_of(Capability capability) {
       return "cap_net_admin";
     case Capability::kNetRaw:
       return "cap_net_raw";
+    case Capability::kIpcLock:
+      return "cap_ipc_lock";
+    case Capability::kPerfmon:
+      return "cap_perfmon";
     case Capability::kBpf:
       return "cap_bpf";
   }
@@ -51,8 +55,9 @@ Result<void> check_rights(std::span<const Capability> needed, const std::string&
   std::vector<std::string_view> names, missing;
   for (const Capability one : needed) {
     names.push_back(name_of(one));
-    // The old right to everything includes the newer one to load programs.
-    const bool held_otherwise = one == Capability::kBpf && holds(kSysAdmin);
+    // The old right to everything includes the newer ones to load programs.
+    const bool newer = one == Capability::kBpf || one == Capability::kPerfmon;
+    const bool held_otherwise = newer && holds(kSysAdmin);
     if (!holds(static_cast<int>(one)) && !held_otherwise) missing.push_back(name_of(one));
   }
   if (missing.empty()) return {};
