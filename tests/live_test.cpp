@@ -323,6 +323,15 @@ TEST_P(LiveTest, TenStartsLeaveNothingBehindThoughOneIsKilled) {
   EXPECT_EQ(after, before);
 }
 
+TEST_P(LiveTest, RingsThatDoNotFitIntoMemoryAreRefusedBeforeTheyAreMade) {
+  if (kind() != "af_packet:") GTEST_SKIP() << "of packet sockets";
+  const Ended ended =
+      run(command("--workers 1024 --duration 100ms --input " + input() + ",block-size=4M,blocks=1024"));
+  EXPECT_EQ(ended.code, 1) << ended.output;
+  EXPECT_NE(ended.output.find("MB are free"), std::string::npos) << ended.output;
+  EXPECT_EQ(std::count(ended.output.begin(), ended.output.end(), '\n'), 1) << ended.output;
+}
+
 TEST_P(LiveTest, OfOneDirectionOnlyWhatComesInIsCounted) {
   if (kind() != "af_packet:") GTEST_SKIP() << "XDP sees only what comes in";
   Running running(command("--input " + input() + ",direction=in"));

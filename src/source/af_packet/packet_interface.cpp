@@ -1,12 +1,17 @@
 // An interface through packet sockets: one ring for each worker, and where there are several, a group of
 // which a kernel program chooses the ring by bucket.
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cstdlib>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "bpf/constants.h"
 #include "bpf/images.h"
 #include "bpf/object.h"
+#include "meter/cpu_time.h"
 #include "source/af_packet/packet_ring.h"
 #include "source/live/interface_facts.h"
 #include "source/live/live_interface.h"
@@ -18,6 +23,7 @@ namespace {
 
 // The kernel takes 256 by itself and more where asked (5.15).
 constexpr std::uint32_t kGroupMembersUsual = 256;
+constexpr std::uint64_t kDescriptorsOfRing_bytes = 6 << 20;  // as measured
 
 struct GroupProgram {
   bpf::Object object;
@@ -116,6 +122,26 @@ Result<ReceiveRings> PacketInterface::open(const InterfaceNow& now, std::span<Ri
   return ReceiveRings(std::make_move_iterator(rings.begin()), std::make_move_iterator(rings.end()));
 }
 
+// Memory that the system can still give, or all there could be where it does not tell.
+std::uint64_t available_bytes() {
+  const std::string text = meter::read_file("/proc/meminfo").value_or("");
+  const std::size_t at = text.find("MemAvailable:");
+  if (at == std::string::npos) return ~std::uint64_t{0};
+  return std::strtoull(text.c_str() + at + sizeof "MemAvailable:" - 1, nullptr, 10) << 10;
+}
+
+// The kernel takes the rings' memory whether there is enough for all of them or not.
+Result<void> check_memory(const LiveInterfaceSetting& setting) {
+  const std::uint64_t of_ring = std::uint64_t{setting.spec.block_bytes} * setting.spec.blocks;
+  const std::uint64_t needed = (of_ring + kDescriptorsOfRing_bytes) * setting.run.workers;
+  const std::uint64_t available = available_bytes();
+  if (needed <= available) return {};
+  return runtime_error(fmt::format(
+      "{}: receive rings for {} workers take {} MB, and {} MB are free: take fewer --workers, or "
+      "smaller rings ({},blocks=N)",
+      setting.spec.name(), setting.run.workers, needed >> 20, available >> 20, setting.spec.name()));
+}
+
 }  // namespace
 
 Result<std::unique_ptr<LiveInterface>> make_packet_interface(const LiveInterfaceSetting& setting) {
@@ -126,6 +152,7 @@ Result<std::unique_ptr<LiveInterface>> make_packet_interface(const LiveInterface
   const std::span<const Capability> needed =
       setting.run.workers == 1 ? std::span<const Capability>(one_ring) : std::span<const Capability>(several);
   if (auto held = check_rights(needed, setting.spec.name()); !held) return held.error();
+  if (auto fits = check_memory(setting); !fits) return fits.error();
   return std::unique_ptr<LiveInterface>(std::make_unique<PacketInterface>(setting));
 }
 
