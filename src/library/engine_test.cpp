@@ -547,7 +547,7 @@ TEST(HandlerDeathTest, AnExceptionEndsTheProcess) {
 struct Blocker {
   struct State {};
   void on_packet(Connection<State>&, const Packet&) {
-    if (worker == 1) served->store(true);
+    if (worker == 1 && !served->exchange(true)) served->notify_all();
     if (worker == 0) served->wait(false);
   }
   std::uint32_t worker;
@@ -556,9 +556,10 @@ struct Blocker {
 
 TEST(Handler, OneThatBlocksHoldsUpItsOwnWorkerOnly) {
   std::atomic<bool> served{false};
-  auto engine = Engine<Blocker>::make({.inputs = {kTraffic}, .workers = 2}, [&](ProcessorId id) {
-    return Blocker{id.value(), &served};
-  });
+  auto engine =
+      Engine<Blocker>::make({.inputs = {kTraffic}, .workers = 2, .policy = "static"}, [&](ProcessorId id) {
+        return Blocker{id.value(), &served};
+      });
   const auto report = engine->run();
   ASSERT_TRUE(report.ok()) << report.error().message;
   EXPECT_TRUE(served);
