@@ -46,7 +46,7 @@ struct alignas(base::kCacheLine) Bucket {
   // [old owner, then next owner] When it was let go; used only where clocks are processors' own.
   std::uint64_t released_ticks = 0;
   // [old owner, then next owner] Its heavy connections, on their way.
-  ElephantTracker::CarriedPointer elephants;
+  ElephantTracker::Carried* elephants = nullptr;
 
   void park(Packet* packet) {
     packet->next = nullptr;

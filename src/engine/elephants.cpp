@@ -1,9 +1,17 @@
 #include "engine/elephants.h"
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 namespace evenkeel::engine {
+
+// An entry on its way from one worker's tracker to another's.
+struct ElephantTracker::Carried {
+  Entry entry;
+  Carried* next = nullptr;
+  std::atomic<bool> in_use{false};
+};
 
 ElephantTracker::ElephantTracker(const ElephantOptions& options, std::uint64_t now_ticks,
                                  std::uint64_t ticks_min)
@@ -11,9 +19,13 @@ ElephantTracker::ElephantTracker(const ElephantOptions& options, std::uint64_t n
       slot_ns_(std::max<std::int64_t>(options.window_ns / static_cast<std::int64_t>(kSlots), 1)),
       ticks_min_(std::max<std::uint64_t>(ticks_min, 1)),
       start_ticks_(now_ticks),
-      entries_(kSets * kWays) {
+      entries_(kSets * kWays),
+      carried_(std::make_unique<Carried[]>(kCarriedMax)) {
   slot_start_ticks_.fill(now_ticks);
+  crowded_out_.reserve(kSets * kWays);
 }
+
+ElephantTracker::~ElephantTracker() = default;
 
 ElephantTracker::Entry* ElephantTracker::find(std::uint64_t hash) {
   Entry* set = &entries_[hash % kSets * kWays];
@@ -136,24 +148,35 @@ std::vector<Elephant> ElephantTracker::named() const {
   return result;
 }
 
-struct ElephantTracker::Carried {
-  std::vector<Entry> entries;
-};
-
-void ElephantTracker::Deleter::operator()(Carried* carried) const { delete carried; }
-
-ElephantTracker::CarriedPointer ElephantTracker::take(std::uint16_t bucket) {
-  CarriedPointer carried;
+ElephantTracker::Carried* ElephantTracker::take(std::uint16_t bucket) {
+  Carried* first = nullptr;
   for (Entry& entry : entries_) {
     if (!entry.used || entry.bucket != bucket) continue;
     forget_before(entry, slot_);
     if (is_worth_carrying(entry)) {
-      if (carried == nullptr) carried.reset(new Carried);
-      carried->entries.push_back(entry);
+      if (Carried* const carried = free_carried()) {
+        carried->in_use.store(true, std::memory_order_relaxed);  // only this thread takes
+        carried->entry = entry;
+        carried->next = std::exchange(first, carried);
+      } else if (entry.named) {
+        keep_aside(entry.seen);
+      }
     }
     entry = {};
   }
-  return carried;
+  return first;
+}
+
+// Acquire: the owner that gave it back has read it.
+ElephantTracker::Carried* ElephantTracker::free_carried() {
+  for (std::size_t i = 0; i < kCarriedMax; ++i) {
+    if (!carried_[i].in_use.load(std::memory_order_acquire)) return &carried_[i];
+  }
+  return nullptr;
+}
+
+void ElephantTracker::keep_aside(const Elephant& elephant) {
+  if (crowded_out_.size() < crowded_out_.capacity()) crowded_out_.push_back(elephant);
 }
 
 bool ElephantTracker::is_worth_carrying(const Entry& entry) const {
@@ -162,9 +185,12 @@ bool ElephantTracker::is_worth_carrying(const Entry& entry) const {
 }
 
 // Bytes are the connection's; shares are of one worker, and begin anew.
-void ElephantTracker::put(CarriedPointer carried) {
-  if (carried == nullptr) return;
-  for (Entry& entry : carried->entries) {
+void ElephantTracker::put(Carried* carried) {
+  while (carried != nullptr) {
+    Entry entry = carried->entry;
+    Carried* const next = carried->next;
+    carried->in_use.store(false, std::memory_order_release);  // see free_carried()
+    carried = next;
     entry.window_ticks = entry.window_packets = entry.window_shed = 0;
     for (auto* const slots : {&entry.slot_ticks, &entry.slot_packets, &entry.slot_shed}) slots->fill(0);
     Entry* place = find(entry.seen.hash);
@@ -172,7 +198,7 @@ void ElephantTracker::put(CarriedPointer carried) {
     if (place != nullptr) {
       *place = entry;
     } else if (entry.named) {
-      crowded_out_.push_back(entry.seen);
+      keep_aside(entry.seen);
     }
   }
 }

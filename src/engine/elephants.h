@@ -47,6 +47,7 @@ class ElephantTracker {
  public:
   // ticks_min: a share of the worker's time is told only of at least this much time.
   ElephantTracker(const ElephantOptions& options, std::uint64_t now_ticks, std::uint64_t ticks_min);
+  ~ElephantTracker();
 
   // `packet` and others of its connection were served: `packets` of `bytes` in all, within `ticks`. The
   // worker's clock says `now_ticks`, of which it was busy for `busy_ticks`. Returns whether the connection is
@@ -62,14 +63,13 @@ class ElephantTracker {
 
   std::vector<Elephant> named() const;
 
-  // What is known of the heavier connections of a bucket that goes to another worker; nullptr: nothing.
+  // What is known of the heavier connections of a bucket, taken out because it goes to another worker;
+  // nullptr: nothing. It lies in this tracker, which must outlive the move. When so many are on their way
+  // already that there is no room, less is known.
   struct Carried;
-  struct Deleter {
-    void operator()(Carried* carried) const;
-  };
-  using CarriedPointer = std::unique_ptr<Carried, Deleter>;
-  CarriedPointer take(std::uint16_t bucket);
-  void put(CarriedPointer carried);
+  Carried* take(std::uint16_t bucket);
+  // The same at the bucket's next owner. `carried` goes back to where it came from.
+  void put(Carried* carried);
 
  private:
   static constexpr std::size_t kSets = 16;
@@ -77,6 +77,7 @@ class ElephantTracker {
   static constexpr std::size_t kSlots = 10;  // of a window
   // Of a bucket that goes, connections with less than this part of what makes an elephant are forgotten.
   static constexpr std::uint64_t kCarriedPart = 1024;
+  static constexpr std::size_t kCarriedMax = 32;  // on their way at once
 
   // A connection that may become an elephant. Slot s of a window is at s % kSlots.
   struct Entry {
@@ -100,6 +101,8 @@ class ElephantTracker {
   Entry* find_or_replace(const Packet& packet, std::uint64_t hash);
   void go_on_to(std::int64_t slot, std::uint64_t now_ticks, std::uint64_t busy_ticks);
   bool is_worth_carrying(const Entry& entry) const;
+  Carried* free_carried();
+  void keep_aside(const Elephant& elephant);
   static void forget_before(Entry& entry, std::int64_t slot);
   void judge(Entry& entry, std::uint64_t now_ticks, std::uint64_t busy_ticks);
 
@@ -113,6 +116,7 @@ class ElephantTracker {
   std::array<std::uint64_t, kSlots> slot_sampled_{};  // ticks of all samples
   std::uint64_t window_sampled_ = 0;
   std::vector<Entry> entries_;
+  std::unique_ptr<Carried[]> carried_;
   std::vector<Elephant>
       crowded_out_;  // named ones that came with a bucket and found their set full of others
 };

@@ -262,7 +262,7 @@ std::size_t Worker<H, Clock>::take_over() {
       [this](BucketId id) {
         Bucket<State>& bucket = around_.buckets[id.value()];
         keeper_.bucket_came(bucket);
-        elephants_.put(std::move(bucket.elephants));
+        elephants_.put(std::exchange(bucket.elephants, nullptr));
         if (queue_ && !base::fault(base::Fault::kForgetQueued))
           queue_->attach(around_.queue.buckets[id.value()]);
         serve_parked(std::exchange(bucket.parked_first, nullptr));

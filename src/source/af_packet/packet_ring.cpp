@@ -214,11 +214,25 @@ std::size_t PacketRing::receive(std::span<Packet*> out) {
   while (count < out.size()) {
     if (cursor_ == nullptr && !open_block()) break;
     if (cursor_ == nullptr) continue;
-    if ((chunk_ == nullptr || chunk_->room().empty()) && !open_chunk()) break;
-    count += walk(out.subspan(count));
+    if ((chunk_ == nullptr || chunk_->room().empty()) && !open_chunk()) {
+      if (!discard_to_fence()) break;
+    } else {
+      count += walk(out.subspan(count));
+    }
     if (left_in_block_ == 0) close_block();
   }
   return count;
+}
+
+// All descriptors are lent out. Those of packets that wait for buckets on their way to this worker come back
+// when these have arrived, for which another worker may wait until this ring is read up to its fence: so that
+// must go on, at the price of packets. Returns whether there were any.
+bool PacketRing::discard_to_fence() {
+  const std::uint64_t before = taken_;
+  for (; taken_ < fence_ && left_in_block_ != 0; ++taken_, --left_in_block_)
+    cursor_ += reinterpret_cast<const tpacket3_hdr*>(cursor_)->tp_next_offset;
+  counters_.kernel_drops.add(taken_ - before);
+  return taken_ != before;
 }
 
 // Hands out packets of the open block, as far as the open chunk and `out` reach.

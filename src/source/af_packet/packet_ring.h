@@ -75,6 +75,7 @@ class PacketRing final : public ReceiveRing {
   void close_chunk();
   void sweep();
   void give_back(std::uint32_t index);
+  bool discard_to_fence();
   std::size_t walk(std::span<Packet*> out);
   bool describe(const tpacket3_hdr& header, Packet& packet);
   void read_statistics();

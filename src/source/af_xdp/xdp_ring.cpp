@@ -137,8 +137,11 @@ std::size_t XdpRing::receive(std::span<Packet*> out) {
     const std::uint32_t number = (turn_ + i) % queues;
     Queue& queue = queues_[number];
     while (count < out.size() && queue.socket->waiting(1) != 0) {
-      if ((queue.chunk == nullptr || queue.chunk->room().empty()) && !open_chunk(number)) return count;
-      count += walk(queue, out.subspan(count));
+      if ((queue.chunk == nullptr || queue.chunk->room().empty()) && !open_chunk(number)) {
+        if (discard_to_fence(queue) == 0) return count;
+      } else {
+        count += walk(queue, out.subspan(count));
+      }
     }
   }
   turn_ = turn_ + 1 == queues ? 0 : turn_ + 1;
@@ -168,6 +171,22 @@ std::size_t XdpRing::walk(Queue& queue, std::span<Packet*> out) {
   queue.chunk->ledger.hand_out(static_cast<std::uint32_t>(count));
   counters_.packets.add(count);
   counters_.bytes.add(bytes);
+  return count;
+}
+
+// All descriptors are lent out. Those of packets that wait for buckets on their way to this worker come back
+// when these have arrived, for which another worker may wait until this ring is read up to its fence: so that
+// must go on, at the price of packets. Returns how many.
+std::uint32_t XdpRing::discard_to_fence(Queue& queue) {
+  const auto behind = static_cast<std::int32_t>(queue.fence - queue.socket->taken());
+  if (behind <= 0) return 0;
+  const std::uint32_t count = queue.socket->waiting(static_cast<std::uint32_t>(behind));
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const std::uint8_t* const data = queue.socket->area().at(queue.socket->at(i).addr);
+    queue.returns.push_back(queue.socket->area().frame_of(data));
+  }
+  queue.socket->take(count);
+  counters_.kernel_drops.add(count);
   return count;
 }
 

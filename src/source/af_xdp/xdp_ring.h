@@ -102,6 +102,7 @@ class XdpRing final : public ReceiveRing {
   void close_chunk(Queue& queue);
   void sweep();
   std::size_t walk(Queue& queue, std::span<Packet*> out);
+  std::uint32_t discard_to_fence(Queue& queue);
   void describe(const Queue& queue, const xdp_desc& entry, Packet& packet);
   void look_at_clocks();
   void read_drops();
