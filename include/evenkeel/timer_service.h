@@ -73,10 +73,11 @@ struct TimerServiceOptions {
   std::uint32_t threads = 1;
   std::uint32_t buckets = 1024;  // a power of two
   std::uint32_t connections_max = 1'000'000;
-  std::uint32_t timers_per_connection = 1;         // 1 to 16
-  std::chrono::nanoseconds resolution{1'000'000};  // a tick; delays go to 2^33 ticks, 99 days at 1 ms
-  std::string hash = "toeplitz";                   // or "crc32c"
-  std::string policy = "index";                    // how buckets are assigned: see evenkeel/policy.h
+  std::uint32_t timers_per_connection = 1;  // 1 to 16
+  // A tick: 10 us to 1 s. Delays go to 2^33 ticks: 99 days at 1 ms, 9 days at 100 us, 23 hours at 10 us.
+  std::chrono::nanoseconds resolution{1'000'000};
+  std::string hash = "toeplitz";  // or "crc32c"
+  std::string policy = "index";   // how buckets are assigned: see evenkeel/policy.h
   std::chrono::nanoseconds rebalance_interval{100'000'000};
   std::optional<std::vector<std::uint32_t>>
       processors{};  // to pin the threads to; nothing: the first of those allowed
@@ -104,7 +105,7 @@ struct TimerReport {
 // handler. A handler must not throw, nor end its service.
 enum class TimerCall : std::uint8_t {
   kDone,
-  kTooLong,  // the delay is beyond 2^33 ticks, or negative
+  kTooLong,  // the delay is 2^33 ticks or more (see TimerServiceOptions::resolution), or negative
   kBusy,     // from a handler only: the ring to another thread is full; try again later
   kUnknown,  // there is no such timer, or the connection is not one that add() gave
 };

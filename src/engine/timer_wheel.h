@@ -58,7 +58,7 @@ template <typename Clock>
 class alignas(base::kCacheLine) TimerWheel {
  public:
   // Delays up to this are accepted while the wheel lags behind the clock by no more than the same: 99 days at
-  // 1 ms.
+  // 1 ms, and in proportion at other resolutions.
   static constexpr std::uint64_t kRange = std::uint64_t{1} << (TimerState::kDeadlineBits - 1);
 
   // Arms the timer, or arms it anew: it will fire at `deadline`, or at the next tick if that is not after it.

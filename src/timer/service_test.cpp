@@ -185,5 +185,13 @@ TEST(TimerService, ADelayBeyondItsRangeIsRefused) {
   EXPECT_EQ(service->start(*connection, 0, -1ns), TimerCall::kTooLong);
 }
 
+TEST(TimerService, TheRangeIsOfTicksSoThatFinerOnesReachLessFar) {
+  const auto service =
+      make({.connections_max = 1, .resolution = 10us}, [](TimerService&, const TimerExpiry&) {});
+  const auto connection = service->add(tuple_of(1), 1);
+  EXPECT_EQ(service->start(*connection, 0, 23h), TimerCall::kDone);
+  EXPECT_EQ(service->start(*connection, 0, 24h), TimerCall::kTooLong);
+}
+
 }  // namespace
 }  // namespace evenkeel
