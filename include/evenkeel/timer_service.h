@@ -18,9 +18,9 @@
 // slice of work after its time, never before. A cancel that comes from another thread while the timer is
 // firing is too late.
 //
-// Memory is reserved at start-up, by connections_max and timers_per_connection; 8 bytes a timer and 16 a
-// connection, and about 10 bytes for each timer that runs. Nothing is allocated afterwards but a few
-// kilobytes while buckets change hands.
+// Memory is reserved at start-up, by connections_max and timers_per_connection: 8 bytes a timer and 32 a
+// connection, and about 10 bytes for each timer that runs; resident is what was used. Nothing is allocated
+// afterwards but a few kilobytes while buckets change hands.
 #pragma once
 
 #include <array>
@@ -50,11 +50,13 @@ struct TimerTuple {
   std::uint8_t ip_version = 4;
 };
 
-// A connection that was added. Valid until remove(); later calls with it are ignored.
+// A connection that was added. Valid until remove(); later calls with it are ignored, until its slot has been
+// used 2^32 times. One that add() never gave, or that is another service's, is kUnknown or ignored as well,
+// unless it happens to be that of a connection which is there; whatever comes, timers fire on their owner.
 struct TimerConnection {
   std::uint32_t slot = 0;
   std::uint16_t bucket = 0;
-  std::uint16_t generation = 0;
+  std::uint32_t generation = 0;  // how often the slot had been used before
 
   friend bool operator==(const TimerConnection&, const TimerConnection&) = default;
 };
@@ -107,7 +109,8 @@ enum class TimerCall : std::uint8_t {
   kDone,
   kTooLong,  // the delay is 2^33 ticks or more (see TimerServiceOptions::resolution), or negative
   kBusy,     // from a handler only: the ring to another thread is full; try again later
-  kUnknown,  // there is no such timer, or the connection is not one that add() gave
+  kUnknown,  // there is no such timer, or the connection is not one that add() gave, or was removed (kDone
+             // while that is still on its way to the owner, who then ignores the call)
 };
 
 class EVENKEEL_API TimerService {

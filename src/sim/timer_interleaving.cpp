@@ -102,6 +102,7 @@ class TimerInterleaving {
   void add_connection(std::uint64_t tag);
   void step();
   void call(Connection& connection);
+  void call_with_made_up_handle(const Connection& connection);
   void call_in_handler(ProcessorId worker);
   TimerCommand choose_call(const Connection& connection);
   void move_buckets();
@@ -144,6 +145,7 @@ void TimerInterleaving::step() {
   move_buckets();
   switch (random_.below(4)) {
     case 0:
+      call_with_made_up_handle(connections_[random_.below(connections_.size())]);
       return call(connections_[random_.below(connections_.size())]);
     case 1:
       core_->lane(static_cast<std::uint32_t>(random_.below(core_->lanes.size()))).adopt_newest();
@@ -170,7 +172,7 @@ TimerCommand TimerInterleaving::choose_call(const Connection& connection) {
 
 void TimerInterleaving::call(Connection& connection) {
   // After a removal the handle is dead; a new connection follows when that was executed.
-  if (!core_->connections->is_current(connection.handle.slot, connection.handle.generation)) return;
+  if (!core_->connections->is_current(connection.handle)) return;
   if (!connection.sent.empty() && connection.sent.back().kind == TimerCommand::Kind::kRemove) return;
   const TimerCommand command = choose_call(connection);
   connection.sent.push_back(command);
@@ -179,6 +181,17 @@ void TimerInterleaving::call(Connection& connection) {
   } else {
     connection.sent.pop_back();
   }
+}
+
+// Of an earlier connection in the same slot, or of none: it must change nothing.
+void TimerInterleaving::call_with_made_up_handle(const Connection& connection) {
+  TimerCommand command = choose_call(connection);
+  if (setting_.buckets > 1 && random_.below(2) == 0) {
+    command.bucket = static_cast<std::uint16_t>((command.bucket + 1) % setting_.buckets);
+  } else {
+    --command.generation;
+  }
+  core_->lane(connection.lane).send(command);
 }
 
 void TimerInterleaving::move_buckets() {
@@ -205,6 +218,8 @@ void TimerInterleaving::on_executed(ProcessorId worker, const TimerCommand& comm
   check_owner(worker, command.bucket);
   const std::uint64_t tag = tag_of_slot_.at(command.slot_or_version);
   Connection& connection = connections_[tag];
+  if (command.connection() != connection.handle)
+    return violated(fmt::format("ownership: a call with another handle than connection {}'s was done", tag));
   if (!in_handler_call_) {
     if (connection.sent.empty() || connection.sent.front().deadline_ns != command.deadline_ns ||
         connection.sent.front().kind != command.kind) {
@@ -247,7 +262,7 @@ void TimerInterleaving::call_in_handler(ProcessorId worker) {
   Connection& connection = connections_[random_.below(connections_.size())];
   TimerCommand command = choose_call(connection);
   if (ending_ || command.kind == TimerCommand::Kind::kRemove || !connection.sent.empty()) return;
-  if (!core_->connections->is_current(command.slot_or_version, command.generation)) return;
+  if (!core_->connections->is_current(command.connection())) return;
   in_handler_call_ = true;
   workers_[worker.value()]->try_directly(command);
   in_handler_call_ = false;
@@ -278,7 +293,7 @@ TimerInterleavingResult TimerInterleaving::run() {
     step();
     // What was removed is replaced by a new connection, which may get the same slot.
     Connection& some = connections_[random_.below(connections_.size())];
-    if (some.sent.empty() && !core_->connections->is_current(some.handle.slot, some.handle.generation)) {
+    if (some.sent.empty() && !core_->connections->is_current(some.handle)) {
       add_connection(static_cast<std::uint64_t>(&some - connections_.data()));
     }
   }

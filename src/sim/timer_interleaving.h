@@ -3,7 +3,7 @@
 //
 // What is driven is the service's own code; clock, threads, callers and moves are replaced. Buckets move
 // whenever the moves before are done, some of them at every step. Laws that are checked: no timer fires
-// early, twice, off its owner or never.
+// early, twice, off its owner or never, and calls with handles of no connection change nothing.
 #pragma once
 
 #include <cstdint>

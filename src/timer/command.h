@@ -7,6 +7,7 @@
 #include "engine/ring.h"
 #include "engine/timer_state.h"
 #include "evenkeel/ids.h"
+#include "evenkeel/timer_service.h"
 
 namespace evenkeel::timer {
 
@@ -23,9 +24,12 @@ struct TimerCommand {
   Kind kind = Kind::kStart;
   engine::TimerKind timer = 0;
   std::uint16_t bucket = 0;
-  std::uint16_t generation = 0;
+  std::uint32_t generation = 0;
   std::uint32_t slot_or_version = 0;  // of the connection; of the table, for marks
   std::int64_t deadline_ns = 0;
+
+  // Of a call.
+  TimerConnection connection() const { return {slot_or_version, bucket, generation}; }
 };
 static_assert(sizeof(TimerCommand) == 24);
 

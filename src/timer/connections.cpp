@@ -27,10 +27,13 @@ Result<std::unique_ptr<TimerConnections>> TimerConnections::make(std::uint32_t c
 std::optional<TimerConnection> TimerConnections::add(BucketId bucket, std::uint64_t tag) {
   std::array<engine::SlotId, 1> slot;
   if (pool_->take(slot) == 0) return std::nullopt;
-  Record& taken = record(slot[0].value());
+  const TimerConnection added{slot[0].value(), static_cast<std::uint16_t>(bucket.value()),
+                              generation(slot[0].value())};
+  Record& taken = record(added.slot);
   taken.tag = tag;
-  return TimerConnection{slot[0].value(), static_cast<std::uint16_t>(bucket.value()),
-                         taken.generation.load(std::memory_order_relaxed)};
+  // Release: pairs with the acquire in is_current().
+  taken.identity.store(identity_of(added), std::memory_order_release);
+  return added;
 }
 
 }  // namespace evenkeel::timer

@@ -228,9 +228,10 @@ TimerCall Service::cancel(TimerConnection connection, std::uint8_t timer) {
 
 TimerCall Service::call(TimerCommand::Kind kind, TimerConnection connection, std::uint8_t timer,
                         std::chrono::nanoseconds delay) {
-  if (connection.bucket >= options_.buckets || timer >= options_.timers_per_connection ||
-      connection.slot >= options_.connections_max)
+  if (timer >= options_.timers_per_connection || connection.slot >= core_->connections->slots() ||
+      !core_->connections->is_current(connection)) {
     return TimerCall::kUnknown;
+  }
   if (delay.count() < 0 ||
       delay.count() / options_.resolution.count() >= static_cast<std::int64_t>(ServiceWheel::kRange)) {
     return TimerCall::kTooLong;

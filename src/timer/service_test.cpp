@@ -116,6 +116,55 @@ TEST(TimerService, CallsOfManyThreadsAndMovesOfBucketsLoseNothing) {
   EXPECT_EQ(service->report().all.fired_off_owner, 0u);
 }
 
+TEST(TimerService, MadeUpHandlesChangeNoOtherConnection) {
+  constexpr std::uint32_t kConnections = 200, kBuckets = 64;
+  std::vector<std::atomic<int>> fired(kConnections);
+  std::atomic<std::uint32_t> total{0};
+  const auto service = make(
+      {.threads = 2, .buckets = kBuckets, .connections_max = 2 * kConnections, .rebalance_interval = 2ms},
+      [&](TimerService&, const TimerExpiry& expiry) {
+        if (expiry.tag >= kConnections) return;
+        ++fired[expiry.tag];
+        ++total;
+      });
+  // All that are watched are in one bucket: no handle that names another bucket is one of theirs.
+  std::vector<TimerConnection> watched;
+  for (std::uint32_t i = 0; i < kConnections; ++i) watched.push_back(*service->add(tuple_of(1), i));
+  const auto foreign_bucket = [&](base::Random& random) {
+    return static_cast<std::uint16_t>((watched[0].bucket + 1 + random.below(kBuckets - 1)) % kBuckets);
+  };
+  std::atomic<bool> over{false};
+  std::vector<std::thread> callers;
+  for (std::uint32_t seed = 1; seed <= 2; ++seed) {
+    callers.emplace_back([&, seed] {
+      base::Random random(seed);
+      while (!over) {
+        // Sometimes it names what the thread below has just added: that may happen to it.
+        const TimerConnection guess{static_cast<std::uint32_t>(random.below(3 * kConnections)),
+                                    foreign_bucket(random), static_cast<std::uint32_t>(random.below(8))};
+        random.below(2) == 0 ? service->start(guess, 0, 1ms) : service->remove(guess);
+      }
+    });
+  }
+  callers.emplace_back([&] {
+    base::Random random(3);
+    while (!over) {
+      const auto some =
+          service->add(tuple_of(static_cast<std::uint32_t>(random.below(50'000))), kConnections);
+      if (!some) continue;
+      service->start(*some, 0, 1ms);
+      service->remove(*some);
+    }
+  });
+  for (std::uint32_t i = 0; i < kConnections; ++i)
+    service->start(watched[i], 0, std::chrono::milliseconds(1 + i));
+  EXPECT_TRUE(comes_true([&] { return total == kConnections; })) << total;
+  over = true;
+  for (std::thread& caller : callers) caller.join();
+  for (const auto& count : fired) EXPECT_EQ(count, 1);
+  EXPECT_EQ(service->report().all.fired_off_owner, 0u);
+}
+
 TEST(TimerService, BucketsMoveWhenTheWorkOfTimerThreadsDriftsApart) {
   // Buckets are dealt out in turn, so the odd ones are all thread 1's: only their handlers have work to do.
   std::atomic<bool> over{false};
@@ -167,14 +216,29 @@ TEST(TimerService, RefusesOptionsOutOfRangeWithOneLine) {
 TEST(TimerService, WhatIsNotThereIsAnAnswerAndNotTheEnd) {
   const auto service =
       make({.connections_max = 1, .timers_per_connection = 1}, [](TimerService&, const TimerExpiry&) {});
-  auto connection = *service->add(tuple_of(1), 1);
+  const auto connection = *service->add(tuple_of(1), 1);
   EXPECT_EQ(service->start(connection, 1, 1s), TimerCall::kUnknown) << "it has timer 0 only";
-  connection.slot = 4'000'000'000;
-  EXPECT_EQ(service->cancel(connection, 0), TimerCall::kUnknown);
-  connection.slot = 0;
-  connection.bucket = 60'000;
-  EXPECT_EQ(service->cancel(connection, 0), TimerCall::kUnknown);
+  const auto cancel = [&](TimerConnection other) { return service->cancel(other, 0); };
+  EXPECT_EQ(cancel(connection), TimerCall::kDone);
+  EXPECT_EQ(cancel({4'000'000'000, connection.bucket, 0}), TimerCall::kUnknown);
+  EXPECT_EQ(cancel({connection.slot + 1, connection.bucket, 0}), TimerCall::kUnknown) << "not given yet";
+  EXPECT_EQ(cancel({connection.slot, 60'000, 0}), TimerCall::kUnknown);
+  const auto another = static_cast<std::uint16_t>(connection.bucket ^ 1);
+  EXPECT_EQ(cancel({connection.slot, another, 0}), TimerCall::kUnknown) << "it is in another bucket";
+  EXPECT_EQ(cancel({connection.slot, connection.bucket, 1}), TimerCall::kUnknown) << "yet to come";
+  service->remove(connection);
+  EXPECT_TRUE(comes_true([&] { return cancel(connection) == TimerCall::kUnknown; }));
   EXPECT_FALSE(TimerService::make({}, nullptr).ok());
+}
+
+TEST(TimerService, EveryConnectionThatItTakesHasTimers) {
+  const auto service = make({.connections_max = 1}, [](TimerService&, const TimerExpiry&) {});
+  std::uint32_t added = 0;
+  while (const auto connection = service->add(tuple_of(added), added)) {
+    EXPECT_EQ(service->start(*connection, 0, 1h), TimerCall::kDone);
+    ++added;
+  }
+  EXPECT_TRUE(comes_true([&] { return service->report().all.started == added; }));
 }
 
 TEST(TimerService, ADelayBeyondItsRangeIsRefused) {

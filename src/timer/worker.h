@@ -188,7 +188,7 @@ void TimerWorker<Clock, Fire>::unpark(BucketId bucket) {
 // [owner of the bucket]
 template <base::TickClock Clock, typename Fire>
 void TimerWorker<Clock, Fire>::execute(const TimerCommand& command) {
-  if (!core_.connections->is_current(command.slot_or_version, command.generation)) return;
+  if (!core_.connections->is_current(command.connection())) return;
   if constexpr (requires { fire_.executed(command); }) fire_.executed(command);
   const engine::TimerName name{command.slot_or_version, command.timer};
   engine::TimerState& state = core_.connections->state(name);
