@@ -11,6 +11,9 @@
 #include <bit>
 #include <chrono>
 #include <memory>
+#include <new>
+#include <optional>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -45,6 +48,12 @@ constexpr std::uint32_t kCallerLanes = 4;
 // Longest sleep of an idle timer thread. Calls that come meanwhile wait for its end: it is at most a tick, so
 // that no timer they start is late for it.
 constexpr std::int64_t kNapMax_ns = 1'000'000;
+// A thread has a ring from each lane. Of many threads they are smaller, so that all hold 64 MB or so.
+std::size_t ring_capacity(std::uint32_t threads) {
+  constexpr std::size_t kCommandsMax = (std::size_t{64} << 20) / sizeof(TimerCommand);
+  const std::size_t rings = std::size_t{threads} * (threads + kCallerLanes);
+  return std::bit_floor(std::clamp<std::size_t>(kCommandsMax / rings, 16, 4096));
+}
 // How often the control thread looks whether marks found room in the rings.
 constexpr std::chrono::milliseconds kFlushInterval{1};
 
@@ -110,6 +119,9 @@ class Service : public TimerService {
   const std::unique_ptr<Policy> policy_;
   const std::unique_ptr<Core> core_;
   actuator::TableActuator actuator_;
+  std::optional<control::LoadMeter> meter_;  // this and the next two: [control] from begin() on
+  std::optional<control::Loop> loop_;
+  std::vector<std::uint64_t> waiting_;  // commands, by worker
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::thread> threads_;
   std::thread control_;
@@ -127,8 +139,13 @@ Service::~Service() {
   for (std::thread& thread : threads_) thread.join();
 }
 
+// What threads need is made before they begin: in a thread there is nobody to tell that there is no memory.
 Result<void> Service::begin() {
   begin_ns_ = base::monotonic_nanoseconds();
+  meter_.emplace(core_->worker_meters, core_->bucket_meters, std::vector<double>(options_.threads, 1.0),
+                 MonotonicClock::ticks());
+  loop_.emplace(*meter_, *policy_, actuator_, [](const control::Round&) {});
+  waiting_.resize(options_.threads);
   for (std::uint32_t i = 0; i < options_.threads; ++i) {
     workers_.push_back(std::make_unique<Worker>(*core_, ProcessorId(i), MonotonicClock(), CallHandler{this}));
   }
@@ -167,19 +184,15 @@ void Service::nap(const Worker& worker) const {
 }
 
 void Service::run_control() {
-  control::LoadMeter meter(core_->worker_meters, core_->bucket_meters,
-                           std::vector<double>(options_.threads, 1.0), MonotonicClock::ticks());
-  control::Loop loop(meter, *policy_, actuator_, [](const control::Round&) {});
-  std::vector<std::uint64_t> waiting(options_.threads);
   std::int64_t next_ns = begin_ns_ + options_.rebalance_interval.count();
   while (!stop_.load(std::memory_order_relaxed)) {
     const std::int64_t now_ns = base::monotonic_nanoseconds();
     if (now_ns >= next_ns) {
-      for (std::uint32_t i = 0; i < options_.threads; ++i) waiting[i] = core_->waiting(i);
+      for (std::uint32_t i = 0; i < options_.threads; ++i) waiting_[i] = core_->waiting(i);
       // Loads and moves are the service's own, so nothing in them can be refused.
-      CHECK(loop.tick(
-          {.time_ns = now_ns - begin_ns_, .ticks = static_cast<std::uint64_t>(now_ns), .waiting = waiting}));
-      moves_.store(loop.counts().moves, std::memory_order_relaxed);
+      CHECK(loop_->tick(
+          {.time_ns = now_ns - begin_ns_, .ticks = static_cast<std::uint64_t>(now_ns), .waiting = waiting_}));
+      moves_.store(loop_->counts().moves, std::memory_order_relaxed);
       next_ns = now_ns + options_.rebalance_interval.count();
     }
     const bool flushed = core_->adopt_newest();
@@ -295,7 +308,9 @@ Result<void> check(const TimerServiceOptions& options) {
   if (!std::has_single_bit(options.buckets) || options.buckets > kBucketsMax) {
     return refuse("buckets", options.buckets, "a power of two, 1 to 65536");
   }
-  if (options.connections_max < 1) return refuse("connections_max", 0, "at least 1");
+  if (options.connections_max < 1 || options.connections_max > kConnectionsMax)
+    return refuse("connections_max", options.connections_max,
+                  fmt::format("1 to {}", kConnectionsMax).c_str());
   if (options.timers_per_connection < 1 || options.timers_per_connection > engine::kTimerKindsMax) {
     return refuse("timers_per_connection", options.timers_per_connection, "1 to 16");
   }
@@ -310,30 +325,46 @@ Result<void> check(const TimerServiceOptions& options) {
   return {};
 }
 
-}  // namespace
-}  // namespace evenkeel::timer
-
-namespace evenkeel {
-
-Result<std::unique_ptr<TimerService>> TimerService::make(const TimerServiceOptions& options,
-                                                         TimerHandler handler) {
-  if (auto checked = timer::check(options); !checked) return checked.error();
+Result<std::unique_ptr<TimerService>> make_service(const TimerServiceOptions& options, TimerHandler handler) {
+  if (auto checked = check(options); !checked) return checked.error();
   if (!handler) return usage_error("a timer service without a handler has nobody to tell");
   auto hasher = packet::Hasher::make(options.hash, "");
   if (!hasher) return hasher.error();
   auto policy = make_policy(options.policy);
   if (!policy) return policy.error();
-  auto core = timer::Core::make({.workers = options.threads,
-                                 .caller_lanes = timer::kCallerLanes,
-                                 .buckets = options.buckets,
-                                 .connections_max = options.connections_max,
-                                 .timers_each = options.timers_per_connection,
-                                 .resolution_ns = options.resolution.count()});
+  auto core = Core::make({.workers = options.threads,
+                          .caller_lanes = kCallerLanes,
+                          .buckets = options.buckets,
+                          .connections_max = options.connections_max,
+                          .timers_each = options.timers_per_connection,
+                          .resolution_ns = options.resolution.count(),
+                          .ring_capacity = ring_capacity(options.threads)});
   if (!core) return core.error();
-  auto service = std::make_unique<timer::Service>(options, std::move(handler), std::move(*hasher),
-                                                  std::move(*policy), std::move(*core));
+  auto service = std::make_unique<Service>(options, std::move(handler), std::move(*hasher),
+                                           std::move(*policy), std::move(*core));
   if (auto begun = service->begin(); !begun) return begun.error();
   return std::unique_ptr<TimerService>(std::move(service));
+}
+
+}  // namespace
+}  // namespace evenkeel::timer
+
+namespace evenkeel {
+
+// A service that was half made ends its threads on the way out.
+Result<std::unique_ptr<TimerService>> TimerService::make(const TimerServiceOptions& options,
+                                                         TimerHandler handler) {
+  try {
+    return timer::make_service(options, std::move(handler));
+  } catch (const std::bad_alloc&) {
+    return runtime_error(
+        fmt::format("not enough memory for a timer service of {} threads, {} buckets and {} connections",
+                    options.threads, options.buckets, options.connections_max));
+  } catch (const std::system_error&) {
+    return runtime_error(
+        fmt::format("the system gives no more threads: a timer service of {} timer threads needs {}",
+                    options.threads, options.threads + 1));
+  }
 }
 
 }  // namespace evenkeel

@@ -211,6 +211,7 @@ TEST(TimerService, RefusesOptionsOutOfRangeWithOneLine) {
   EXPECT_TRUE(refused({.policy = "fair"}));
   EXPECT_TRUE(refused({.hash = "sum"}));
   EXPECT_TRUE(refused({.connections_max = 100'000'000}));
+  EXPECT_TRUE(refused({.connections_max = UINT32_MAX}));
 }
 
 TEST(TimerService, WhatIsNotThereIsAnAnswerAndNotTheEnd) {
