@@ -113,6 +113,10 @@ int main(int argc, char** argv) {
       ->check(CLI::PositiveNumber);
   app.add_option("--seconds", arguments.seconds, "how long to run (default 10)")->check(CLI::PositiveNumber);
   app.add_option("--work", arguments.work_nanoseconds, "nanoseconds that a keep-alive takes (default 0)");
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
   return run(arguments);
 }

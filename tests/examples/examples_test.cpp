@@ -226,6 +226,24 @@ TEST_F(Examples, CCounterCountsServices) {
   expect_row(text, {"udp", "53", "1", "1", "62"});
 }
 
+// The number that follows a word, at its last place in the text.
+std::uint64_t number_after(const std::string& text, const std::string& word) {
+  const std::size_t at = text.rfind(word + " ");
+  EXPECT_NE(at, std::string::npos) << word << " in\n" << text;
+  return at == std::string::npos ? 0 : std::stoull(text.substr(at + word.size() + 1));
+}
+
+TEST_F(Examples, KeepaliveFiresEachTimerOnceAStartAndOnItsOwner) {
+  const std::string text = run("keepalive", "--connections 2000 --threads 2 --interval 0.05 --seconds 0.5");
+  expect_row(text.substr(0, text.find(" in ")), {"2000", "connections", "added", "and", "started"});
+  EXPECT_EQ(number_after(text, "fired_off_owner"), 0u);
+  EXPECT_LE(number_after(text, "timers.started"), number_after(text, "  fired") + 2000)
+      << "each connection's timer runs once at a time";
+  EXPECT_EQ(number_after(text, "restarted") + number_after(text, "cancelled"), 0u);
+  EXPECT_EQ(number_after(text, "thread 0: fired") + number_after(text, "thread 1: fired"),
+            number_after(text, "  fired"));
+}
+
 TEST_F(Examples, SayInOneLineWhatIsWrong) {
   for (const char* name : {"syn_guard", "rtt_meter", "c_counter"}) {
     EXPECT_EQ(run(name, "/nonexistent.pcap", 1).find('\n'), run(name, "/nonexistent.pcap", 1).size() - 1);
@@ -234,6 +252,7 @@ TEST_F(Examples, SayInOneLineWhatIsWrong) {
   run("l4_balancer", "in out nobody 10.0.0.1", 2);
   run("custom_source", "neither /tmp/x", 2);
   run("policy", "generator:nothing 1", 2);
+  run("keepalive", "--threads 0", 2);
 }
 
 }  // namespace
