@@ -37,8 +37,8 @@ Result<control::Placement> choose_cpus(const RunOptions& options, std::span<cons
   if (options.pin->empty()) return placement;
   for (const std::uint32_t cpu : *options.pin) {
     if (std::find(allowed.begin(), allowed.end(), cpu) == allowed.end())
-      return usage_error(fmt::format("--pin: this process may not run on CPU {}; it may on {}", cpu,
-                                     fmt::join(allowed, ",")));
+      return usage_error(
+          fmt::format("pin: this process may not run on CPU {}; it may on {}", cpu, fmt::join(allowed, ",")));
   }
   for (std::uint32_t i = 0; i < options.workers; ++i)
     placement.workers.push_back((*options.pin)[i % options.pin->size()]);

@@ -14,11 +14,11 @@ namespace {
 Result<RunInputs> open_live(const InputOptions& inputs, const RunOptions& run) {
   if (!std::all_of(inputs.specs.begin(), inputs.specs.end(), source::is_live_spec))
     return usage_error("live interfaces and other inputs do not go together in one run");
-  if (run.speed) return usage_error("--speed is for captures: a live interface comes at its own pace");
+  if (run.speed) return usage_error("speed is for captures: a live interface comes at its own pace");
   const bool symmetric = run.hash_key.empty() || run.hash_key == "symmetric";
   if (run.hash != "toeplitz" || !symmetric) {
     return usage_error(
-        "live interfaces are steered by the symmetric toeplitz hash: leave --hash and --hash-key away");
+        "live interfaces are steered by the symmetric toeplitz hash: leave the hash and its key away");
   }
   auto live = source::open_live_inputs(inputs.specs, {.workers = run.workers,
                                                       .buckets = run.buckets,

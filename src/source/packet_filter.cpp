@@ -47,7 +47,7 @@ Result<PacketFilter> PacketFilter::make(const std::string& expression, LinkType 
   bpf_program program{};
   if (pcap_compile(handle.get(), &program, expression.c_str(), 1, PCAP_NETMASK_UNKNOWN) != 0) {
     return usage_error(
-        fmt::format("--filter '{}': {}; see pcap-filter(7)", expression, pcap_geterr(handle.get())));
+        fmt::format("filter '{}': {}; see pcap-filter(7)", expression, pcap_geterr(handle.get())));
   }
   for (std::uint32_t i = 0; i < program.bf_len; ++i) {
     const bpf_insn& one = program.bf_insns[i];

@@ -137,7 +137,7 @@ Result<void> check_memory(const LiveInterfaceSetting& setting) {
   const std::uint64_t available = available_bytes();
   if (needed <= available) return {};
   return runtime_error(fmt::format(
-      "{}: receive rings for {} workers take {} MB, and {} MB are free: take fewer --workers, or "
+      "{}: receive rings for {} workers take {} MB, and {} MB are free: take fewer workers, or "
       "smaller rings ({},blocks=N)",
       setting.spec.name(), setting.run.workers, needed >> 20, available >> 20, setting.spec.name()));
 }

@@ -216,9 +216,8 @@ Result<ReceiveRings> XdpInterface::open(const InterfaceNow& now, std::span<RingC
 Result<std::unique_ptr<LiveInterface>> make_xdp_interface(const LiveInterfaceSetting& setting) {
   if (setting.run.xdp_use == XdpUse::kTap) {
     return usage_error(
-        fmt::format("{} would take packets away from this machine's own network stack: ask for that with "
-                    "--xdp-mode consume, or "
-                    "use af_packet:{}, which copies them",
+        fmt::format("{} would take packets away from this machine's own network stack: ask for that by the "
+                    "XDP mode \"consume\", or use af_packet:{}, which copies them",
                     setting.spec.name(), setting.spec.interface));
   }
   // Perfmon: without it the verifier forbids what the parser does with pointers.

@@ -39,7 +39,7 @@ Result<void> refuse_what_is_no_capture(std::span<const std::uint8_t> head, const
   if (head.empty()) return runtime_error(fmt::format("{} is empty; a pcap or pcapng file is needed", name));
   if (const char* unpacker = unpacker_of(head)) {
     return runtime_error(
-        fmt::format("{0} is compressed; {1} {0} | evenkeel run --input - reads it", name, unpacker));
+        fmt::format("{0} is compressed: unpack it, or pipe `{1} {0}` into the input -", name, unpacker));
   }
   return {};
 }

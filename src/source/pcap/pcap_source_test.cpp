@@ -117,7 +117,7 @@ TEST(PcapSource, RefusesWhatIsNoCaptureInOneLine) {
   refused(text.path(), "unknown file format");
   refused(cut.path(), "truncated");
   const TemporaryFile packed(std::string("\x1f\x8b\x08\x00", 4) + payload(60));
-  refused(packed.path(), "is compressed; zcat " + packed.path() + " | evenkeel run --input - reads it");
+  refused(packed.path(), "is compressed: unpack it, or pipe `zcat " + packed.path() + "` into the input -");
   refused("/nonexistent/x.pcap", "No such file or directory");
   refused("/tmp", "Is a directory");
 }
