@@ -64,11 +64,14 @@ write_basic_package_version_file(${CMAKE_BINARY_DIR}/evenkeelConfigVersion.cmake
 install(FILES ${CMAKE_BINARY_DIR}/evenkeelConfig.cmake ${CMAKE_BINARY_DIR}/evenkeelConfigVersion.cmake
         DESTINATION ${package_dir})
 
-set(pkg_config_private "-lfmt -lpcap -lhwloc -pthread")
+set(pkg_config_static "-lfmt -lpcap -lhwloc")
 if(EVENKEEL_HAS_BPF)
-  set(pkg_config_private "${pkg_config_private} -lbpf")
+  set(pkg_config_static "${pkg_config_static} -lbpf")
 endif()
+set(pkg_config_static "${pkg_config_static} -lstdc++ -lm -pthread")
 # Relative to the file, so that the folder may be moved, or chosen when it is installed.
 file(RELATIVE_PATH pkg_config_up "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
-configure_file(packaging/evenkeel.pc.in ${CMAKE_BINARY_DIR}/evenkeel.pc @ONLY)
-install(FILES ${CMAKE_BINARY_DIR}/evenkeel.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+foreach(name evenkeel evenkeel-static)
+  configure_file(packaging/${name}.pc.in ${CMAKE_BINARY_DIR}/${name}.pc @ONLY)
+  install(FILES ${CMAKE_BINARY_DIR}/${name}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endforeach()

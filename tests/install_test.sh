@@ -38,12 +38,14 @@ read -ra flags <<<"$(pkg-config --cflags --libs evenkeel)"
 expect "pkg-config, shared, C++" "$("$folder/by_pkg_config")" "20000 packets"
 "$cc" "$source/tests/consumer/consumer_c.c" "${flags[@]}" -Wl,-rpath,"$library_folder" -o "$folder/by_pkg_config_c"
 expect "pkg-config, shared, C" "$("$folder/by_pkg_config_c")" "20000 packets"
-read -ra flags <<<"$(pkg-config --cflags evenkeel)"
-read -ra others <<<"$(pkg-config --static --libs-only-l evenkeel | sed 's/-levenkeel//')"
-"$cxx" -std=c++20 "$source/tests/consumer/consumer.cpp" "${flags[@]}" "$library_folder/libevenkeel.a" "${others[@]}" \
-  -pthread -o "$folder/by_pkg_config_static"
+read -ra flags <<<"$(pkg-config --cflags --libs evenkeel-static)"
+"$cxx" -std=c++20 "$source/tests/consumer/consumer.cpp" "${flags[@]}" -o "$folder/by_pkg_config_static"
 expect "pkg-config, static, C++" "$("$folder/by_pkg_config_static")" "20000 packets"
-! readelf -d "$folder/by_pkg_config_static" | grep -q libevenkeel || fail "the static program needs the shared library"
+"$cc" "$source/tests/consumer/consumer_c.c" "${flags[@]}" -o "$folder/by_pkg_config_static_c"
+expect "pkg-config, static, C" "$("$folder/by_pkg_config_static_c")" "20000 packets"
+for program in "$folder"/by_pkg_config_static*; do
+  ! readelf -d "$program" | grep -q libevenkeel || fail "$program needs the shared library"
+done
 
 for page in "$folder"/usr/share/man/man?/evenkeel*; do
   if command -v groff >/dev/null; then
