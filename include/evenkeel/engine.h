@@ -71,7 +71,8 @@ class Engine {
     return make(options, [](ProcessorId) { return Handler(); });
   }
 
-  // A handler for each worker: make_handler(ProcessorId).
+  // A handler for each worker: make_handler(ProcessorId), called here, after the options were checked and
+  // before inputs are opened. What it throws comes out of this call.
   template <std::invocable<ProcessorId> MakeHandler>
   static Result<Engine> make(const Options& options, MakeHandler&& make_handler) {
     if (auto checked = detail::check(options); !checked) return checked.error();

@@ -1,6 +1,8 @@
 // Policies: from measured loads to a plan of moves. A policy is a function of its snapshot (and of what it
 // keeps from earlier snapshots, where it says so); it knows nothing of threads, packets or networks.
 //
+// A policy may not throw: an exception ends the process.
+//
 // Thread: [control]. Everything here is called by one thread at a time.
 #pragma once
 
@@ -115,7 +117,8 @@ class EVENKEEL_API Policy {
   // Refused with a usage error, and the plan is then of no meaning: loads, usage, backlog or capacities that
   // are negative or not finite; capacities that are all zero; spans of lengths that do not fit; an owner that
   // does not exist; a pinned bucket on a processor of capacity 0; more than kBucketsMax buckets or
-  // kProcessorsMax processors, or none.
+  // kProcessorsMax processors, or none. In an engine, an error of any kind ends the run with a runtime error
+  // that names the policy.
   virtual Result<void> plan(const Snapshot& snapshot, Plan& plan) = 0;
   // Drops what is kept from earlier snapshots, where anything is: the next plan is as the first. Memory
   // stays.

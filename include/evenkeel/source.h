@@ -1,4 +1,7 @@
-// Sources: where packets come from. One interface for captures, generators and live interfaces.
+// Sources: where packets come from. One interface for captures, generators and live interfaces, and for
+// sources of an author's own (Options::sources; examples/custom_source.cpp).
+//
+// A source may not throw: an exception ends the process.
 #pragma once
 
 #include <atomic>
@@ -44,7 +47,7 @@ enum class ReceiveStatus : std::uint8_t {
   kMore,   // call again at once
   kIdle,   // nothing now (no packet has arrived, not yet due, or all blocks are lent out); call again soon
   kEnd,    // no packet will come any more
-  kError,  // ended by an error: see error(). What was handed out before stays valid
+  kError,  // ended by an error, which error() gives. What was handed out before stays valid
 };
 
 // What a source counts of itself.
@@ -85,7 +88,8 @@ class EVENKEEL_API Source {
   // interface, by its clock); asked when receive() gave none. Timers then fire though the line is silent.
   virtual std::int64_t quiet_until_ns() const { return std::numeric_limits<std::int64_t>::min(); }
 
-  // What ended the source early (a truncated capture, an interface that went away), or nothing.
+  // What ended the source early (a truncated capture, an interface that went away), or nothing. It comes into
+  // the report. After kError there must be one: else the report says that there was none.
   virtual std::optional<Error> error() const { return std::nullopt; }
 
   // [any] The engine has ended, or was told to stop: nothing that comes from now on will be served, though

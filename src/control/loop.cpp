@@ -1,5 +1,7 @@
 #include "control/loop.h"
 
+#include <string>
+
 namespace evenkeel::control {
 
 Result<void> Loop::tick(const Moment& moment) {
@@ -22,7 +24,8 @@ Round Loop::measure(const Moment& moment) {
 }
 
 Result<void> Loop::rebalance(const Snapshot& estimate, Round& round) {
-  if (auto planned = policy_.plan(estimate, plan_); !planned) return planned;
+  if (auto planned = policy_.plan(estimate, plan_); !planned)
+    return runtime_error("policy " + std::string(policy_.name()) + ": " + planned.error().message);
   if (plan_.moves.empty()) return {};
   if (auto applied = actuator_.apply(plan_.moves); !applied) return applied;
   round.moves = plan_.moves;

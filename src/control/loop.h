@@ -44,7 +44,8 @@ class Loop {
         observer_(std::move(observer)),
         estimator_(estimator) {}
 
-  // One round: measures, and moves what the policy says unless the moves before are still under way.
+  // One round: measures, and moves what the policy says unless the moves before are still under way. Where
+  // the policy fails, a runtime error with its name.
   Result<void> tick(const Moment& moment);
 
   // The last round, at the end of a run: measures what is left of an interval and moves nothing.

@@ -30,7 +30,14 @@ ReceiveStatus CheckedSource::receive(std::span<Packet*> out, std::size_t& count)
     count = i;
     return fail("handed out a packet that is null, or without a block, or without bytes");
   }
-  return status;
+  return status == ReceiveStatus::kError ? reason_given() : status;
+}
+
+// An end by an error without one would look like a success.
+ReceiveStatus CheckedSource::reason_given() {
+  const std::optional<Error> error = inner_.error();
+  if (error && !error->message.empty()) return ReceiveStatus::kError;
+  return fail("failed without saying why: with kError, error() gives the reason");
 }
 
 ReceiveStatus CheckedSource::fail(std::string what) {

@@ -22,7 +22,7 @@ class CheckedSource final : public Source {
   CheckedSource(Source& inner, std::uint16_t number) : inner_(inner), number_(number) {}
 
   // kError for more packets than there was room for, and for a packet that is null, belongs to no block or
-  // has no bytes behind its length; those before it are handed out.
+  // has no bytes behind its length; those before it are handed out. An end by kError always has an error().
   ReceiveStatus receive(std::span<Packet*> out, std::size_t& count) override;
   bool can_wait() const override { return inner_.can_wait(); }
   SourceStatistics statistics() const override { return inner_.statistics(); }
@@ -35,6 +35,7 @@ class CheckedSource final : public Source {
 
  private:
   ReceiveStatus fail(std::string what);
+  ReceiveStatus reason_given();
 
   Source& inner_;
   const std::uint16_t number_;

@@ -108,6 +108,7 @@ class Core final : public detail::EngineCore {
   std::vector<Source*> sources_;  // of the run: the inputs, and the checked ones
   std::optional<runtime::Run> run_;
   std::thread control_;
+  bool prepared_ = false;  // else the author's sources are as they were
   bool started_ = false;
   std::atomic<bool> stopped_{false};
   // Release by the control thread when all is done; acquire by who then reads the whole report.
@@ -132,7 +133,9 @@ Result<void> Core::prepare() {
                         .live = inputs_.live.get(),
                         .policy = options_.own_policy.get(),
                         .wrap_actuator = options_.own_actuator});
-  return run_->prepare();
+  auto prepared = run_->prepare();
+  prepared_ = prepared.ok();
+  return prepared;
 }
 
 Result<void> Core::open_sources(const runtime::RunOptions& run) {
@@ -200,7 +203,7 @@ Result<Report> Core::wait() {
 
 Core::~Core() {
   CHECK(!is_called_from_inside());
-  stop();
+  if (prepared_) stop();
   if (control_.joinable()) control_.join();
   for (Source* source : claimed_) source->give_back();
 }

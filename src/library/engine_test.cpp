@@ -582,6 +582,17 @@ TEST(OwnSource, FeedsOneEngineAtATime) {
   EXPECT_TRUE(Engine<Biographer>::make({.sources = {source}}).ok()) << "the first is gone";
 }
 
+TEST(OwnSource, IsLeftAsItWasByAnEngineThatCannotBeMade) {
+  auto source = *PushSource::make({});
+  EXPECT_NE(refusal({.sources = {source}, .hash = "md5"}), "accepted");
+  push_all(*source, steady_packets(3));
+  source->end();
+  auto engine = Engine<EndTimes>::make({.sources = {source}});
+  const auto report = engine->run();
+  ASSERT_TRUE(report.ok());
+  EXPECT_EQ(report->packets.processed, 3u);
+}
+
 TEST(Options, ValuesFarOutOfReachAreErrors) {
   const auto is_made = [](const Options& options) { return Engine<Biographer>::make(options).ok(); };
   constexpr auto kMost = std::numeric_limits<std::uint32_t>::max();
@@ -668,6 +679,42 @@ TEST(OwnPolicy, APlanThatCannotBeEndsTheRunWithAnError) {
             "policy wrong: cannot move bucket 6 from worker 0 to worker 0: it is there already");
   EXPECT_EQ(error_of({{bucket, zero, one}, {bucket, zero, one}}),
             "policy wrong: cannot move bucket 6 from worker 0 to worker 1: the same plan moves it twice");
+}
+
+class FailingPolicy : public Policy {
+ public:
+  std::string_view name() const override { return "failing"; }
+  Result<void> plan(const Snapshot&, Plan&) override { return usage_error("no idea"); }
+};
+
+TEST(OwnPolicy, ItsErrorEndsTheRunAndNamesIt) {
+  const auto report = Engine<Biographer>::make({.inputs = {"generator:campus,packets=1000000000"},
+                                                .own_policy = std::make_shared<FailingPolicy>(),
+                                                .rebalance_interval = 1ms})
+                          ->run();
+  ASSERT_FALSE(report.ok());
+  EXPECT_EQ(report.error().kind, ErrorKind::kRuntime);
+  EXPECT_EQ(report.error().message, "policy failing: no idea");
+}
+
+class RefusingActuator : public Actuator {
+ public:
+  std::string_view name() const override { return "refusing"; }
+  bool ready() override { return true; }
+  Result<void> apply(std::span<const Move>) override { return usage_error("not today"); }
+  std::span<const ProcessorId> owners() const override { return {}; }
+};
+
+TEST(OwnActuator, ItsErrorEndsTheRunAndNamesIt) {
+  const auto report = Engine<Biographer>::make(
+                          {.inputs = {"generator:campus,packets=1000000000"},
+                           .own_policy = std::make_shared<RestlessPolicy>(),
+                           .rebalance_interval = 1ms,
+                           .own_actuator = [](Actuator&) { return std::make_shared<RefusingActuator>(); }})
+                          ->run();
+  ASSERT_FALSE(report.ok());
+  EXPECT_EQ(report.error().kind, ErrorKind::kRuntime);
+  EXPECT_EQ(report.error().message, "actuator refusing: not today");
 }
 
 // Lets every other plan through.
@@ -788,6 +835,35 @@ TEST(OwnSource, OneThatHandsOutWhatIsNotThereEndsByAnError) {
     ASSERT_TRUE(report.ok());
     EXPECT_TRUE(report->inputs[0].error.starts_with("source wrong handed out")) << report->inputs[0].error;
   }
+}
+
+// A source that ends by an error, and does not or does say why.
+class FailingSource : public Source {
+ public:
+  explicit FailingSource(std::optional<Error> error) : error_(std::move(error)) {}
+  ReceiveStatus receive(std::span<Packet*>, std::size_t& count) override {
+    count = 0;
+    return ReceiveStatus::kError;
+  }
+  bool can_wait() const override { return true; }
+  SourceStatistics statistics() const override { return {}; }
+  std::optional<Error> error() const override { return error_; }
+  std::string name() const override { return "failing"; }
+
+ private:
+  const std::optional<Error> error_;
+};
+
+TEST(OwnSource, OneThatFailsIsReportedAsFailedWhetherItSaysWhyOrNot) {
+  const auto error_of_source = [](std::optional<Error> error) {
+    auto engine = Engine<Biographer>::make({.sources = {std::make_shared<FailingSource>(std::move(error))}});
+    const auto report = engine->run();
+    return report.ok() ? report->inputs[0].error : "not reported";
+  };
+  EXPECT_EQ(error_of_source(runtime_error("the line is cut")), "the line is cut");
+  for (const auto& silent : {std::optional<Error>(), std::optional<Error>(runtime_error(""))})
+    EXPECT_EQ(error_of_source(silent),
+              "source failing failed without saying why: with kError, error() gives the reason");
 }
 
 struct Declaring {

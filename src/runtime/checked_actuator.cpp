@@ -32,4 +32,10 @@ Result<void> CheckedActuator::check(const Move& move) {
   return {};
 }
 
+Result<void> AuthorsActuator::apply(std::span<const Move> moves) {
+  auto applied = authors_->apply(moves);
+  if (applied.ok()) return applied;
+  return runtime_error(fmt::format("actuator {}: {}", authors_->name(), applied.error().message));
+}
+
 }  // namespace evenkeel::runtime

@@ -45,7 +45,8 @@ class AuthorsActuator : public actuator::Actuator {
 
   std::string_view name() const override { return authors_->name(); }
   bool ready() override { return engines_.ready() && authors_->ready(); }
-  Result<void> apply(std::span<const Move> moves) override { return authors_->apply(moves); }
+  // Of an error, a runtime error with the author's name in front.
+  Result<void> apply(std::span<const Move> moves) override;
   std::span<const ProcessorId> owners() const override { return engines_.owners(); }
 
  private:
