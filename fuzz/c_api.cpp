@@ -22,10 +22,17 @@ constexpr std::size_t kSlots = 3;  // handles of each kind
 constexpr int kCallsMax = 200;
 constexpr int kEnginesMax = 4;  // made by one input: threads are what takes time
 
-constexpr std::array<const char*, 21> kNames = {
-    "input",    "workers",         "buckets", "filter",   "hash",     "hash-key",       "policy",
-    "interval", "queueing",        "quantum", "pin",      "capacity", "tunnel",         "idle-timeout",
-    "speed",    "connections-max", "seed",    "duration", "wrokers",  "queueing-rules", ""};
+// One a line otherwise.
+// clang-format off
+constexpr std::array<const char*, 30> kNames = {
+    "input", "workers", "buckets", "filter", "hash",
+    "hash-key", "policy", "interval", "queueing", "quantum",
+    "pin", "capacity", "tunnel", "idle-timeout", "speed",
+    "connections-max", "seed", "duration", "wrokers", "queueing-rules",
+    "snaplen", "xdp-mode", "queue-limit-worker", "queue-limit-bucket", "elephant-bytes",
+    "elephant-window", "elephant-share", "half-open-timeout", "queue-limit-connection", "",
+};
+// clang-format on
 
 // Inputs that end, and after these, others. The last goes on for ever.
 constexpr std::array<const char*, 6> kInputs = {"generator:campus,packets=300",
@@ -98,11 +105,12 @@ void on_close(void*, evenkeel_connection* connection, evenkeel_close_reason) {
   use_connection(connection, 3);
 }
 void on_idle(void*) {}
-void* make_worker(void* context, std::uint32_t) { return context; }
+void* make_worker(void*, std::uint32_t number) { return new std::uint32_t(number); }
+void free_worker(void* worker) { delete static_cast<std::uint32_t*>(worker); }
 
 evenkeel_handler handler_of(std::uint8_t choice) {
   evenkeel_handler handler{};
-  handler.size = choice % 16 == 15 ? choice : sizeof handler;
+  handler.size = choice % 16 == 15 ? choice : choice % 16 == 14 ? choice & ~7u : sizeof handler;
   handler.state_bytes = choice % 8 == 7 ? 217u : 8u + choice % 200u;
   handler.timers = choice % 6;
   if (choice % 32 != 30) handler.on_packet = on_packet;
@@ -110,7 +118,10 @@ evenkeel_handler handler_of(std::uint8_t choice) {
   if (choice % 6 != 0) handler.on_timer = on_timer;
   if (choice % 3 != 0) handler.on_close = on_close;
   if (choice % 5 == 0) handler.on_idle = on_idle;
-  if (choice % 9 == 0) handler.make_worker = make_worker;
+  if (choice % 9 == 0 && handler.size == sizeof handler) {
+    handler.make_worker = make_worker;
+    handler.free_worker = free_worker;
+  }
   return handler;
 }
 
@@ -139,7 +150,8 @@ std::string value_of(std::string_view name, Input& input, bool& ends) {
   ends &= name != "speed";
   if (choice % 4 != 3) return kValues[choice % kValues.size()];
   const std::string text(input.line().substr(0, 64));
-  const bool number_matters = name == "workers" || name == "connections-max" || name == "buckets";
+  const bool number_matters =
+      name == "workers" || name == "connections-max" || name == "buckets" || name.starts_with("queue-limit");
   return number_matters ? "4" : text;
 }
 

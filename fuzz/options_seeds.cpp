@@ -63,6 +63,10 @@ int main(int argc, char** argv) {
   write_lines(3, every_option(cli::add_steer_options));
   write(4, "input\na.pcap\nworkers\n4\nbuckets\n64\npin\n0-1\ncapacity\n1,1,0.5,2\nspeed\n2.5\n");
   write(4, "input\n-\nduration\n5s\nquantum\n10us\nhash\ncrc32c\npolicy\nlpt\ntunnel\ninner\nseed\n7\n");
+  write(4,
+        "snaplen\n96\nxdp-mode\nconsume\nqueue-limit-worker\n100\nqueue-limit-bucket\n30\nelephant-"
+        "bytes\n2M\n");
+  write(4, "elephant-window\n2s\nelephant-share\n0.5\nhalf-open-timeout\n3s\nqueue-limit-connection\n9\n");
   write(5, "campus,packets=100,connections=20,rate=1000\n");
   write(5, "backup\n");
   write(6, "[[rule]]\nnetwork = \"10.1.0.0/16\"\nport = 443\nprotocol = \"tcp\"\nweight = 4\n");

@@ -19,7 +19,11 @@
  *
  * Threads: as in engine.h: new, start, run, wait and free of one engine by one thread at a time; stop and
  * report by any. Options are copied by evenkeel_engine_new(). In a function of the handler, wait and run of
- * its own engine are usage errors, and free of it is forbidden. */
+ * its own engine are usage errors, and free of it is forbidden; stop is the way to end it from there.
+ *
+ * Only in C++: a policy and an actuator of one's own; a source that the engine asks (here, packets are
+ * pushed: as Ethernet frames, whole); cost_ns() of a handler; the report as a struct with all it has (here,
+ * its sums, and all of it as JSON); timers without packets (evenkeel/timer_service.h). */
 #pragma once
 
 #include <stddef.h>
@@ -55,10 +59,12 @@ typedef struct evenkeel_source evenkeel_source;
 EVENKEEL_API evenkeel_options* evenkeel_options_new(void);
 EVENKEEL_API void evenkeel_options_free(evenkeel_options* options);
 
-/* One option, as text. Names are those of `evenkeel run` without the dashes: "input" (once for each),
- * "workers", "buckets", "filter", "hash", "hash-key", "policy", "interval", "queueing", "quantum",
- * "queueing-rules", "pin", "capacity", "tunnel", "idle-timeout", "half-open-timeout", "connections-max",
- * "speed", "duration", "seed". */
+/* One option, as text. Names and values are those of `evenkeel run` without the dashes (docs/run.md): "input"
+ * (once for each), "filter", "snaplen", "xdp-mode", "workers", "buckets", "hash", "hash-key", "policy",
+ * "interval", "queueing", "quantum", "queueing-rules", "queue-limit-worker", "queue-limit-bucket",
+ * "queue-limit-connection", "elephant-bytes", "elephant-window", "elephant-share", "pin", "capacity",
+ * "tunnel", "idle-timeout", "half-open-timeout", "connections-max", "speed", "duration", "seed". Other
+ * defaults than there: an input, or a source, must be given; of "snaplen", 0: whole packets. */
 EVENKEEL_API evenkeel_status evenkeel_options_set(evenkeel_options* options, const char* name,
                                                   const char* value, evenkeel_error* error);
 
@@ -69,7 +75,9 @@ EVENKEEL_API evenkeel_status evenkeel_source_new(const char* name, uint32_t pack
                                                  evenkeel_source** source, evenkeel_error* error);
 /* The engines that were made of it go on. */
 EVENKEEL_API void evenkeel_source_free(evenkeel_source* source);
-/* A source feeds one engine at a time: while it does, making another of it is a usage error. */
+/* A source feeds one engine at a time: while it does, making another of it is a usage error; when that engine
+ * has ended, it is closed. "filter", "speed" and "duration" are for inputs: with a source, they are usage
+ * errors. */
 EVENKEEL_API evenkeel_status evenkeel_options_add_source(evenkeel_options* options, evenkeel_source* source,
                                                          evenkeel_error* error);
 
@@ -118,18 +126,23 @@ typedef enum evenkeel_close_reason {
 } evenkeel_close_reason;
 
 /* Functions that are NULL are not called; on_packet must be there. `worker` is what make_worker() gave, or
- * `context` where there is none. */
+ * `context` where there is none.
+ *
+ * make_worker() is called once for each worker, as the last that evenkeel_engine_new() does: where that
+ * fails, it was not called. free_worker() is called once for each that was made, by evenkeel_engine_free(),
+ * when nothing else is called any more. */
 typedef struct evenkeel_handler {
   size_t size;          /* sizeof(evenkeel_handler) */
   uint32_t state_bytes; /* of each connection, zero at its start: 0 to EVENKEEL_STATE_BYTES_MAX */
   uint32_t timers;      /* of each connection: 0 to EVENKEEL_TIMERS_MAX */
   void* context;
-  void* (*make_worker)(void* context, uint32_t worker); /* once for each, by evenkeel_engine_new() */
+  void* (*make_worker)(void* context, uint32_t number); /* 0 to workers - 1 */
   void (*on_open)(void* worker, evenkeel_connection* connection, const evenkeel_packet* packet);
   void (*on_packet)(void* worker, evenkeel_connection* connection, const evenkeel_packet* packet);
   void (*on_timer)(void* worker, evenkeel_connection* connection, uint32_t timer);
   void (*on_close)(void* worker, evenkeel_connection* connection, evenkeel_close_reason reason);
   void (*on_idle)(void* worker);
+  void (*free_worker)(void* worker);
 } evenkeel_handler;
 
 #define EVENKEEL_STATE_BYTES_MAX 216
@@ -171,6 +184,7 @@ EVENKEEL_API evenkeel_status evenkeel_engine_new(const evenkeel_options* options
 EVENKEEL_API void evenkeel_engine_free(evenkeel_engine* engine);
 
 EVENKEEL_API evenkeel_status evenkeel_engine_start(evenkeel_engine* engine, evenkeel_error* error);
+/* A source or an input that ended early by an error is no error here: see inputs_failed of the report. */
 EVENKEEL_API evenkeel_status evenkeel_engine_wait(evenkeel_engine* engine, evenkeel_error* error);
 /* start and wait. */
 EVENKEEL_API evenkeel_status evenkeel_engine_run(evenkeel_engine* engine, evenkeel_error* error);
@@ -184,6 +198,7 @@ typedef struct evenkeel_report {
   uint64_t order_violations, ownership_violations;
   double elapsed_seconds;
   double max_over_mean, static_max_over_mean;
+  uint64_t inputs_failed; /* ended early by an error, which stands in the JSON: inputs[].error */
 } evenkeel_report;
 
 EVENKEEL_API evenkeel_status evenkeel_engine_report(const evenkeel_engine* engine, evenkeel_report* report,

@@ -87,7 +87,7 @@ class Connection {
   std::int64_t now_ns() const { return view_.now_ns; }
 
   // Far above all other connections of its worker: more than a gigabyte in ten seconds, or half of a worker's
-  // time.
+  // time; or what Options::elephant_bytes, elephant_window and elephant_share say.
   bool elephant() const { return view_.elephant; }
 
   // The handler has seen enough: from the next packet on, on_packet() is not called for this connection any

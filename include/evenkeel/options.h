@@ -20,9 +20,14 @@ struct Options {
   // "generator:campus,packets=100000"; several are merged by packet time. Or live interfaces:
   // "af_packet:eth0".
   std::vector<std::string> inputs = {};
-  std::string filter = {};  // of inputs: only packets that match, as in "tcp port 443" (pcap-filter(7))
+  std::string filter = {};        // of inputs: only packets that match, as in "tcp port 443" (pcap-filter(7))
+  std::uint32_t snap_length = 0;  // of live interfaces: bytes kept of each packet; 0: all
+  // "consume" allows inputs as "af_xdp:eth0", which take packets from this machine's own network stack.
+  std::string xdp_mode = "tap";
   // Sources of the author's own. Each has a dispatcher, a thread of its own; packets of one connection should
-  // come from one source, as between two of them there is no order. A source feeds one engine at a time.
+  // come from one source, as between two of them there is no order. A source feeds one engine at a time. With
+  // them, filter, speed and duration are usage errors: those are of inputs, and a source of one's own leaves
+  // away, paces and ends by itself.
   std::vector<std::shared_ptr<Source>> sources = {};
 
   std::uint32_t workers = 2;                              // threads that serve packets: 1 to kProcessorsMax
@@ -49,6 +54,16 @@ struct Options {
   std::string queueing = "fair";             // how packets that wait are served; "fifo", "weighted"
   std::chrono::nanoseconds quantum{50'000};  // what a connection may use at a time while others wait
   std::string queueing_rules = {};           // path of the weights of "weighted": docs/queueing.md
+  // Packets that may wait: at a worker; of one bucket (nothing: half of that); of one connection (nothing: a
+  // quarter of it).
+  std::uint32_t queue_limit_worker = 8192;
+  std::optional<std::uint32_t> queue_limit_bucket = {}, queue_limit_connection = {};
+
+  // From what on a connection is an elephant(), and in the report: more bytes than this within the window of
+  // packet time, or a greater share of its worker's time.
+  std::uint64_t elephant_bytes = 1'000'000'000;
+  std::chrono::nanoseconds elephant_window{10'000'000'000};
+  double elephant_share = 0.5;
 
   std::optional<double> speed = {};  // of inputs, against their packet times; nothing: all
   std::optional<std::chrono::nanoseconds> duration = {};  // of inputs, in packet time; live: in real time

@@ -12,6 +12,7 @@
 #include "base/units.h"
 #include "cli/option_values.h"
 #include "evenkeel/ids.h"
+#include "runtime/queue_limits.h"
 #include "runtime/queueing_rules.h"
 #include "source/make_source.h"
 
@@ -226,23 +227,12 @@ Result<void> read_pin(const std::string& text, std::optional<std::vector<std::ui
   return {};
 }
 
-// What waits at a worker holds what waits of a bucket, and that what waits of a connection.
 Result<void> read_queue_limits(const RunArguments& arguments, engine::QueueLimits& limits) {
-  if (arguments.queue_limit_worker) limits = engine::QueueLimits::of_worker(*arguments.queue_limit_worker);
-  if (arguments.queue_limit_bucket) limits.bucket_packets = *arguments.queue_limit_bucket;
-  if (arguments.queue_limit_connection) limits.connection_packets = *arguments.queue_limit_connection;
-  if (limits.bucket_packets > limits.worker_packets)
-    return usage_error(
-        fmt::format("--queue-limit-bucket {} is above what may wait at a worker ({}): raise "
-                    "--queue-limit-worker, or lower it",
-                    limits.bucket_packets, limits.worker_packets));
-  if (!arguments.queue_limit_connection)
-    limits.connection_packets = std::min(limits.connection_packets, limits.bucket_packets);
-  if (limits.connection_packets > limits.bucket_packets)
-    return usage_error(
-        fmt::format("--queue-limit-connection {} is above what may wait of a bucket ({}): raise "
-                    "--queue-limit-bucket, or lower it",
-                    limits.connection_packets, limits.bucket_packets));
+  const auto read = runtime::queue_limits(
+      {arguments.queue_limit_worker, arguments.queue_limit_bucket, arguments.queue_limit_connection},
+      {"--queue-limit-worker", "--queue-limit-bucket", "--queue-limit-connection"});
+  if (!read) return read.error();
+  limits = *read;
   return {};
 }
 

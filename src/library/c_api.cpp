@@ -136,7 +136,9 @@ evenkeel_endpoint to_c(const Endpoint& endpoint, std::uint8_t protocol) {
 Result<evenkeel_handler> whole(const evenkeel_handler* handler) {
   constexpr std::size_t kSizeMin = offsetof(evenkeel_handler, on_packet) + sizeof(handler->on_packet);
   if (handler == nullptr) return usage_error("handler is NULL");
-  if (handler->size < kSizeMin || handler->size > sizeof *handler)
+  // All members from there on are pointers.
+  const std::size_t part_of_member = (handler->size - kSizeMin) % sizeof(void*);
+  if (handler->size < kSizeMin || handler->size > sizeof *handler || part_of_member != 0)
     return usage_error("handler.size takes sizeof(evenkeel_handler), not " + std::to_string(handler->size));
   evenkeel_handler result{};
   std::memcpy(&result, handler, handler->size);
@@ -149,11 +151,28 @@ Result<evenkeel_handler> whole(const evenkeel_handler* handler) {
 }  // namespace
 
 struct evenkeel_engine {
+  ~evenkeel_engine() {
+    core.reset();  // calls the handlers no more
+    for (std::size_t i = 0; i < workers_made; ++i) free_worker(handlers[i]->worker);
+  }
+
   std::vector<std::unique_ptr<CHandler>> handlers;
-  std::unique_ptr<evenkeel::detail::EngineCore> core;  // goes first
+  std::size_t workers_made = 0;  // that are to be freed
+  void (*free_worker)(void* worker) = nullptr;
+  std::unique_ptr<evenkeel::detail::EngineCore> core;
 };
 
 namespace {
+
+// When all else has been made, so that a program need not undo it where that fails.
+void make_workers(const evenkeel_handler& functions, evenkeel_engine& engine) {
+  if (functions.make_worker == nullptr) return;
+  engine.free_worker = functions.free_worker;
+  for (std::uint32_t i = 0; i < engine.handlers.size(); ++i) {
+    engine.handlers[i]->worker = functions.make_worker(functions.context, i);
+    if (functions.free_worker != nullptr) engine.workers_made = i + 1;
+  }
+}
 
 Result<std::unique_ptr<evenkeel_engine>> make_engine(const evenkeel::Options& options,
                                                      const evenkeel_handler& functions) {
@@ -161,9 +180,7 @@ Result<std::unique_ptr<evenkeel_engine>> make_engine(const evenkeel::Options& op
   auto engine = std::make_unique<evenkeel_engine>();
   std::vector<void*> objects;
   for (std::uint32_t i = 0; i < options.workers; ++i) {
-    void* const worker =
-        functions.make_worker == nullptr ? functions.context : functions.make_worker(functions.context, i);
-    engine->handlers.push_back(std::make_unique<CHandler>(CHandler{functions, worker}));
+    engine->handlers.push_back(std::make_unique<CHandler>(CHandler{functions, functions.context}));
     objects.push_back(engine->handlers.back().get());
   }
   const HandlerCalls calls{.state_bytes = functions.state_bytes,
@@ -177,6 +194,7 @@ Result<std::unique_ptr<evenkeel_engine>> make_engine(const evenkeel::Options& op
   auto core = evenkeel::detail::EngineCore::make(options, calls, objects);
   if (!core) return core.error();
   engine->core = std::move(*core);
+  make_workers(functions, *engine);
   return engine;
 }
 
@@ -325,9 +343,13 @@ evenkeel_status evenkeel_engine_report(const evenkeel_engine* engine, evenkeel_r
                                        evenkeel_error* error) {
   return guarded(error, [&]() -> Result<void> {
     if (engine == nullptr || report == nullptr) return usage_error("engine and report may not be NULL");
-    if (report->size < sizeof(size_t) || report->size > sizeof *report)
+    // All members are as long.
+    if (report->size < sizeof(size_t) || report->size > sizeof *report ||
+        report->size % sizeof(uint64_t) != 0)
       return usage_error("report.size takes sizeof(evenkeel_report), not " + std::to_string(report->size));
     const evenkeel::Report full = engine->core->report();
+    const auto inputs_failed = std::count_if(full.inputs.begin(), full.inputs.end(),
+                                             [](const auto& input) { return !input.error.empty(); });
     const evenkeel_report filled{.size = report->size,
                                  .received = full.packets.received,
                                  .processed = full.packets.processed,
@@ -344,7 +366,8 @@ evenkeel_status evenkeel_engine_report(const evenkeel_engine* engine, evenkeel_r
                                  .ownership_violations = full.ownership_violations,
                                  .elapsed_seconds = full.elapsed_seconds,
                                  .max_over_mean = full.max_over_mean,
-                                 .static_max_over_mean = full.static_max_over_mean};
+                                 .static_max_over_mean = full.static_max_over_mean,
+                                 .inputs_failed = static_cast<std::uint64_t>(inputs_failed)};
     std::memcpy(report, &filled, report->size);
     return {};
   });

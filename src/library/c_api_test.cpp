@@ -2,9 +2,11 @@
 
 #include <array>
 #include <string>
+#include <vector>
 
 #include "library/c_api_test_program.h"
 #include "tests/packet_builder.h"
+#include "tests/run_support.h"
 
 namespace evenkeel::library {
 namespace {
@@ -60,6 +62,20 @@ TEST(CApi, AnErrorSaysWhatWasWrong) {
   const CRun run("/nonexistent.pcap");
   EXPECT_NE(run.failed, 0);
   EXPECT_NE(std::string(run.outcome.message).find("/nonexistent.pcap"), std::string::npos);
+}
+
+TEST(CApi, EachWorkerObjectThatWasMadeIsFreedOnce) { EXPECT_EQ(c_api_workers_freed(), 0); }
+
+TEST(CApi, AnInputThatEndsEarlyIsCounted) {
+  const tests::TestPacket packet =
+      tests::PacketBuilder().ipv4("10.0.0.1", "10.0.0.2").udp(1, 2).payload(10).build();
+  tests::Bytes file = tests::pcap_file(std::vector{packet, packet});
+  const tests::ScratchFolder folder;
+  tests::write_file(folder / "whole.pcap", file);
+  file.pop_back();
+  tests::write_file(folder / "cut.pcap", file);
+  EXPECT_EQ(c_api_failed_inputs((folder / "whole.pcap").c_str()), 0);
+  EXPECT_EQ(c_api_failed_inputs((folder / "cut.pcap").c_str()), 1);
 }
 
 TEST(CApi, MisuseIsToldAndNeverCrashes) { EXPECT_EQ(c_api_misuse(), 0); }

@@ -149,7 +149,9 @@ int c_api_misuse(void) {
   wrong += evenkeel_options_set(options, "wrokers", "1", &error) != EVENKEEL_USAGE_ERROR;
   wrong += strstr(error.message, "there is no option 'wrokers'") == NULL;
   wrong += evenkeel_options_set(options, "workers", "two", &error) != EVENKEEL_USAGE_ERROR;
-  wrong += strcmp(error.message, "workers: takes a number, not 'two'") != 0;
+  wrong += strcmp(error.message, "workers: takes 1 to 1024, not 'two'") != 0;
+  wrong += evenkeel_options_set(options, "workers", "0", &error) != EVENKEEL_USAGE_ERROR;
+  wrong += strcmp(error.message, "workers: takes 1 to 1024, not '0'") != 0;
   wrong += evenkeel_options_set(options, "workers", "99999999999", &error) != EVENKEEL_USAGE_ERROR;
   wrong += evenkeel_options_set(options, "interval", "5", &error) != EVENKEEL_USAGE_ERROR;
   wrong += evenkeel_options_set(options, "capacity", "1,,2", &error) != EVENKEEL_USAGE_ERROR;
@@ -165,9 +167,16 @@ int c_api_misuse(void) {
   wrong += evenkeel_engine_new(options, &empty, &engine, &error) != EVENKEEL_USAGE_ERROR;
   wrong += evenkeel_engine_new(options, &timers, &engine, &error) != EVENKEEL_USAGE_ERROR;
   wrong += evenkeel_engine_new(options, &states, &engine, &error) != EVENKEEL_USAGE_ERROR;
-  wrong += evenkeel_options_set(options, "workers", "0", &error) != EVENKEEL_OK;
+  for (size_t size = offsetof(evenkeel_handler, on_packet) + 1; size < sizeof good; ++size) {
+    evenkeel_handler cut = good; /* as an older program's, which may end behind any member but within none */
+    cut.size = size;
+    if (size % sizeof(void*) == 0) continue;
+    wrong += evenkeel_engine_new(options, &cut, &engine, &error) != EVENKEEL_USAGE_ERROR;
+  }
+  wrong += evenkeel_options_set(options, "capacity", "1,1,1", &error) != EVENKEEL_OK;
   wrong += evenkeel_engine_new(options, &good, &engine, &error) != EVENKEEL_USAGE_ERROR;
-  wrong += strcmp(error.message, "workers takes 1 to 1024, not 0") != 0;
+  wrong += strcmp(error.message, "capacity takes a number for each of 2 workers, not 3") != 0;
+  wrong += evenkeel_options_set(options, "capacity", "auto", &error) != EVENKEEL_OK;
   wrong += evenkeel_source_new(NULL, 64, 0, &source, &error) != EVENKEEL_USAGE_ERROR;
   wrong += evenkeel_source_new("x", 1, 0, &source, &error) != EVENKEEL_USAGE_ERROR || source != NULL;
   wrong += evenkeel_options_add_source(options, NULL, &error) != EVENKEEL_USAGE_ERROR;
@@ -181,6 +190,8 @@ int c_api_misuse(void) {
   wrong += evenkeel_engine_new(options, &good, &engine, &error) != EVENKEEL_OK;
   wrong += error.message[0] != '\0';
   wrong += evenkeel_engine_wait(engine, &error) != EVENKEEL_USAGE_ERROR;
+  wrong += evenkeel_engine_report(engine, &report, &error) != EVENKEEL_USAGE_ERROR;
+  report.size = 12;
   wrong += evenkeel_engine_report(engine, &report, &error) != EVENKEEL_USAGE_ERROR;
   wrong += evenkeel_engine_run(engine, &error) != EVENKEEL_OK;
   wrong += evenkeel_engine_run(engine, &error) != EVENKEEL_USAGE_ERROR;
@@ -196,4 +207,72 @@ int c_api_misuse(void) {
   evenkeel_options_free(NULL);
   wrong += evenkeel_version() != EVENKEEL_VERSION;
   return wrong;
+}
+
+struct workshop {
+  int made, freed;
+  int objects[4];
+};
+
+static void* make_counted(void* context, uint32_t number) {
+  struct workshop* workshop = context;
+  workshop->made += 1;
+  workshop->objects[number] = 1;
+  return &workshop->objects[number];
+}
+
+static struct workshop workshop;
+
+static void free_counted(void* worker) {
+  int* object = worker;
+  workshop.freed += *object == 1;
+  *object = 2;
+}
+
+int c_api_workers_freed(void) {
+  evenkeel_options* options = evenkeel_options_new();
+  evenkeel_engine* engine = NULL;
+  evenkeel_handler handler = {.size = sizeof handler,
+                              .context = &workshop,
+                              .make_worker = make_counted,
+                              .on_packet = ignore,
+                              .free_worker = free_counted};
+  int wrong = 0;
+  memset(&workshop, 0, sizeof workshop);
+  evenkeel_options_set(options, "workers", "4", NULL);
+  evenkeel_options_set(options, "input", "/nonexistent.pcap", NULL);
+  wrong += evenkeel_engine_new(options, &handler, &engine, NULL) != EVENKEEL_RUNTIME_ERROR;
+  wrong += workshop.made != 0 || workshop.freed != 0;
+  evenkeel_options_free(options);
+  options = evenkeel_options_new();
+  evenkeel_options_set(options, "workers", "4", NULL);
+  evenkeel_options_set(options, "input", "generator:campus,packets=1000", NULL);
+  wrong += evenkeel_engine_new(options, &handler, &engine, NULL) != EVENKEEL_OK;
+  wrong += evenkeel_engine_run(engine, NULL) != EVENKEEL_OK;
+  wrong += workshop.made != 4 || workshop.freed != 0;
+  evenkeel_engine_free(engine);
+  wrong += workshop.freed != 4;
+  /* Of a program from before free_worker was there. */
+  handler.size = offsetof(evenkeel_handler, free_worker);
+  wrong += evenkeel_engine_new(options, &handler, &engine, NULL) != EVENKEEL_OK;
+  evenkeel_engine_free(engine);
+  wrong += workshop.made != 8 || workshop.freed != 4;
+  evenkeel_options_free(options);
+  return wrong;
+}
+
+int c_api_failed_inputs(const char* input) {
+  evenkeel_options* options = evenkeel_options_new();
+  evenkeel_engine* engine = NULL;
+  evenkeel_handler handler = {.size = sizeof handler, .on_packet = ignore};
+  evenkeel_report report = {.size = sizeof report};
+  int failed = -1;
+  if (evenkeel_options_set(options, "input", input, NULL) == EVENKEEL_OK &&
+      evenkeel_engine_new(options, &handler, &engine, NULL) == EVENKEEL_OK &&
+      evenkeel_engine_run(engine, NULL) == EVENKEEL_OK &&
+      evenkeel_engine_report(engine, &report, NULL) == EVENKEEL_OK)
+    failed = (int)report.inputs_failed;
+  evenkeel_engine_free(engine);
+  evenkeel_options_free(options);
+  return failed;
 }

@@ -30,6 +30,10 @@ int c_api_run(const char* input, struct c_api_counts* counts, struct c_api_outco
 int c_api_push(const void* frame, size_t length, int count, struct c_api_counts* counts);
 /* How many misuses were not told as such. */
 int c_api_misuse(void);
+/* How many workers were not made or freed as evenkeel.h says. */
+int c_api_workers_freed(void);
+/* What the report of a run over it says of failed inputs. */
+int c_api_failed_inputs(const char* input);
 
 #ifdef __cplusplus
 }

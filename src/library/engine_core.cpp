@@ -143,7 +143,8 @@ Result<void> Core::open_sources(const runtime::RunOptions& run) {
     runtime::InputOptions settings;
     settings.specs = options_.inputs;
     settings.filter = options_.filter;
-    settings.snap_length = 0;  // whole packets
+    settings.snap_length = options_.snap_length;
+    settings.xdp_use = options_.xdp_mode == "consume" ? source::XdpUse::kConsume : source::XdpUse::kTap;
     if (options_.duration) settings.duration_ns = base::bounded_time_ns(options_.duration->count());
     auto inputs = runtime::open_inputs(settings, run);
     if (!inputs) return inputs.error();

@@ -444,32 +444,66 @@ std::string refusal(const Options& options) {
 
 TEST(Options, WhatCannotBeIsAUsageErrorThatSaysWhatCan) {
   const std::vector<std::string> inputs = {kTraffic};
-  EXPECT_EQ(refusal({}), "no packets: options need inputs, as in {\"capture.pcap\"}, or sources");
+  EXPECT_EQ(refusal({}), "no packets: give an input, as \"capture.pcap\", or a source of your own");
   EXPECT_EQ(refusal({.inputs = inputs, .workers = 0}), "workers takes 1 to 1024, not 0");
   EXPECT_EQ(refusal({.inputs = inputs, .workers = 1025}), "workers takes 1 to 1024, not 1025");
   EXPECT_EQ(refusal({.inputs = inputs, .buckets = 1000}),
             "buckets takes a power of two from 1 to 65536, not 1000");
-  EXPECT_EQ(refusal({.inputs = inputs, .connections_max = 0}),
-            "connections_max takes 1 to 1073741824, not 0");
-  EXPECT_TRUE(
-      refusal({.inputs = inputs, .idle_timeout = 0s}).starts_with("idle_timeout takes a time above 0"));
-  EXPECT_TRUE(refusal({.inputs = inputs, .half_open_timeout = -1s})
-                  .starts_with("half_open_timeout takes a time above 0"));
-  EXPECT_TRUE(refusal({.inputs = inputs, .rebalance_interval = -1s}).starts_with("rebalance_interval takes"));
+  EXPECT_EQ(refusal({.inputs = inputs, .connections_max = 0}), "connections_max takes 1 to 33000000, not 0");
+  EXPECT_EQ(refusal({.inputs = inputs, .idle_timeout = 0s}), "idle_timeout takes 1ns to 2160h, not 0ns");
+  EXPECT_EQ(refusal({.inputs = inputs, .half_open_timeout = -1s}),
+            "half_open_timeout takes 1ns to 2160h, not -1s");
+  EXPECT_EQ(refusal({.inputs = inputs, .rebalance_interval = 999us}),
+            "rebalance_interval takes 1ms to 1h, not 999us");
+  EXPECT_EQ(refusal({.inputs = inputs, .quantum = 2h}), "quantum takes 1ns to 1h, not 2h");
+  EXPECT_EQ(refusal({.inputs = inputs, .duration = 0s}), "duration takes a time above 0, not 0ns");
   EXPECT_TRUE(refusal({.inputs = inputs, .hash = "md5"}).find("md5") != std::string::npos);
   EXPECT_TRUE(refusal({.inputs = inputs, .policy = "best"}).find("best") != std::string::npos);
   EXPECT_EQ(refusal({.inputs = inputs, .queueing = "lifo"}),
             "queueing takes fair, fifo or weighted, not 'lifo'");
   EXPECT_EQ(refusal({.inputs = inputs, .queueing = "weighted"}),
-            "queueing \"weighted\" and queueing_rules go together");
-  EXPECT_EQ(refusal({.inputs = inputs, .speed = 0}), "speed takes a number above 0, not 0");
+            "queueing \"weighted\" and a file of queueing rules go together: give both");
+  EXPECT_EQ(refusal({.inputs = inputs, .queue_limit_worker = 0}),
+            "queue_limit_worker takes 1 to 1000000, not 0");
+  EXPECT_EQ(refusal({.inputs = inputs, .queue_limit_worker = 10, .queue_limit_bucket = 11}),
+            "queue_limit_bucket 11 is above what may wait at a worker (10): raise queue_limit_worker, or "
+            "lower it");
+  EXPECT_EQ(refusal({.inputs = inputs, .elephant_bytes = 0}),
+            "elephant_bytes takes 1 to 1000000000000000, not 0");
+  EXPECT_EQ(refusal({.inputs = inputs, .elephant_window = 1us}),
+            "elephant_window takes 1ms to 2160h, not 1us");
+  EXPECT_EQ(refusal({.inputs = inputs, .elephant_share = 1.5}), "elephant_share takes 0 to 1, not 1.5");
+  EXPECT_EQ(refusal({.inputs = inputs, .xdp_mode = "take"}), "xdp_mode takes tap or consume, not 'take'");
+  EXPECT_EQ(refusal({.inputs = inputs, .speed = 0}), "speed takes 1e-06 to 1000000000, not 0");
   EXPECT_EQ(refusal({.inputs = inputs, .capacity = {1}}),
             "capacity takes a number for each of 2 workers, not 1");
-  EXPECT_EQ(refusal({.inputs = inputs, .capacity = {1, -1}}), "capacity takes numbers above 0, not -1");
+  EXPECT_EQ(refusal({.inputs = inputs, .capacity = {1, -1}}), "capacity takes 0.001 to 1000000, not -1");
   EXPECT_EQ(refusal({.sources = {nullptr}}), "sources[0] is null");
-  EXPECT_TRUE(refusal({.inputs = inputs, .pin = {{99'999}}}).find("99999") != std::string::npos);
+  EXPECT_TRUE(refusal({.inputs = inputs, .pin = {{99'999}}})
+                  .starts_with("pin: this process may not run on CPU 99999; it may on "));
   EXPECT_EQ(refusal({.inputs = inputs, .own_actuator = [](Actuator&) { return nullptr; }}),
             "own_actuator gave no actuator");
+}
+
+TEST(Options, WhatIsForInputsIsRefusedWithSourcesOfOnesOwn) {
+  const std::vector<std::shared_ptr<Source>> sources = {*PushSource::make({})};
+  EXPECT_EQ(refusal({.filter = "tcp", .sources = sources}),
+            "filter is for inputs: a source of your own leaves away what it does not want");
+  EXPECT_EQ(refusal({.inputs = {kTraffic}, .sources = sources, .speed = 1}),
+            "speed is for inputs: a source of your own hands its packets out when they are due");
+  EXPECT_EQ(refusal({.sources = sources, .duration = 1s}),
+            "duration is for inputs: a source of your own says when it ends, and stop() ends the engine");
+}
+
+TEST(Options, TheThresholdsOfElephantsAreThoseGiven) {
+  const Options options{.inputs = {"generator:elephants,packets=100000,connections=10"},
+                        .workers = 1,
+                        .elephant_bytes = 1'000'000,
+                        .elephant_share = 1};
+  EXPECT_FALSE(run(options).report.elephants.empty());
+  Options high = options;
+  high.elephant_bytes = 1'000'000'000'000;
+  EXPECT_TRUE(run(high).report.elephants.empty());
 }
 
 // Does in its first packet what a handler may not do, or may; remembers what came of it.

@@ -3,29 +3,69 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <bit>
 #include <charconv>
+#include <optional>
 #include <string>
 
 #include "base/parse_text.h"
+#include "library/option_ranges.h"
 
 namespace evenkeel::library {
 
 namespace {
 
 template <typename Number>
-Result<void> set_number(Number& number, std::string_view text) {
+std::optional<Number> number_of(std::string_view text) {
   Number parsed{};
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), parsed);
-  if (code != std::errc() || end != text.data() + text.size())
-    return usage_error(fmt::format("takes a number, not '{}'", text));
-  number = parsed;
+  if (code != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return parsed;
+}
+
+std::string quoted(std::string_view text) { return fmt::format("'{}'", text); }
+
+template <auto kMember, const auto& kRange>
+Result<void> set_number(Options& options, std::string_view text) {
+  const auto number = number_of<decltype(kRange.min)>(text);
+  if (!number || !kRange.holds(*number)) return usage_error(refusal(kRange, quoted(text)));
+  options.*kMember = *number;
   return {};
 }
 
-Result<void> set_time(std::chrono::nanoseconds& time, std::string_view text) {
-  const auto parsed = base::parse_duration(text);
-  if (!parsed) return parsed.error();
-  time = std::chrono::nanoseconds(*parsed);
+template <auto kMember, const auto& kRange_ns>
+Result<void> set_time(Options& options, std::string_view text) {
+  const auto time_ns = base::parse_duration(text);
+  if (!time_ns) return time_ns.error();
+  if (!kRange_ns.holds(*time_ns)) return usage_error(refusal_of_time(kRange_ns, *time_ns));
+  options.*kMember = std::chrono::nanoseconds(*time_ns);
+  return {};
+}
+
+template <auto kMember>
+Result<void> set_text(Options& options, std::string_view text) {
+  options.*kMember = text;
+  return {};
+}
+
+Result<void> add_input(Options& options, std::string_view text) {
+  options.inputs.emplace_back(text);
+  return {};
+}
+
+Result<void> set_buckets(Options& options, std::string_view text) {
+  const auto number = number_of<std::uint32_t>(text);
+  if (!number || !std::has_single_bit(*number) || *number > kBucketsMax)
+    return usage_error(refusal_of_buckets(quoted(text)));
+  options.buckets = *number;
+  return {};
+}
+
+// "200M", too.
+Result<void> set_elephant_bytes(Options& options, std::string_view text) {
+  const auto bytes = base::parse_count(text);
+  if (!bytes || !kElephantBytes.holds(*bytes)) return usage_error(refusal(kElephantBytes, quoted(text)));
+  options.elephant_bytes = *bytes;
   return {};
 }
 
@@ -45,7 +85,10 @@ Result<void> set_capacity(Options& options, std::string_view text) {
   if (text == "auto") return {};
   while (true) {
     const std::size_t comma = text.find(',');
-    if (auto done = set_number(options.capacity.emplace_back(), text.substr(0, comma)); !done) return done;
+    const std::string_view item = text.substr(0, comma);
+    const auto capacity = number_of<double>(item);
+    if (!capacity || !kCapacity.holds(*capacity)) return usage_error(refusal(kCapacity, quoted(item)));
+    options.capacity.push_back(*capacity);
     if (comma == std::string_view::npos) return {};
     text.remove_prefix(comma + 1);
   }
@@ -59,12 +102,8 @@ Result<void> set_tunnel(Options& options, std::string_view text) {
 }
 
 Result<void> set_speed(Options& options, std::string_view text) {
+  if (text != "max") return set_number<&Options::speed, kSpeed>(options, text);
   options.speed.reset();
-  return text == "max" ? Result<void>() : set_number(options.speed.emplace(), text);
-}
-
-Result<void> set_text(std::string& option, std::string_view text) {
-  option = text;
   return {};
 }
 
@@ -74,30 +113,34 @@ struct Setter {
 };
 
 constexpr auto kSetters = std::to_array<Setter>({
-    {"input",
-     [](Options& o, std::string_view t) -> Result<void> {
-       o.inputs.emplace_back(t);
-       return {};
-     }},
-    {"filter", [](Options& o, std::string_view t) { return set_text(o.filter, t); }},
-    {"workers", [](Options& o, std::string_view t) { return set_number(o.workers, t); }},
-    {"buckets", [](Options& o, std::string_view t) { return set_number(o.buckets, t); }},
-    {"hash", [](Options& o, std::string_view t) { return set_text(o.hash, t); }},
-    {"hash-key", [](Options& o, std::string_view t) { return set_text(o.hash_key, t); }},
-    {"policy", [](Options& o, std::string_view t) { return set_text(o.policy, t); }},
-    {"interval", [](Options& o, std::string_view t) { return set_time(o.rebalance_interval, t); }},
-    {"queueing", [](Options& o, std::string_view t) { return set_text(o.queueing, t); }},
-    {"quantum", [](Options& o, std::string_view t) { return set_time(o.quantum, t); }},
-    {"queueing-rules", [](Options& o, std::string_view t) { return set_text(o.queueing_rules, t); }},
+    {"input", add_input},
+    {"filter", set_text<&Options::filter>},
+    {"snaplen", set_number<&Options::snap_length, kSnapLength>},
+    {"xdp-mode", set_text<&Options::xdp_mode>},
+    {"workers", set_number<&Options::workers, kWorkers>},
+    {"buckets", set_buckets},
+    {"hash", set_text<&Options::hash>},
+    {"hash-key", set_text<&Options::hash_key>},
+    {"policy", set_text<&Options::policy>},
+    {"interval", set_time<&Options::rebalance_interval, kInterval_ns>},
+    {"queueing", set_text<&Options::queueing>},
+    {"quantum", set_time<&Options::quantum, kQuantum_ns>},
+    {"queueing-rules", set_text<&Options::queueing_rules>},
+    {"queue-limit-worker", set_number<&Options::queue_limit_worker, kQueueLimit>},
+    {"queue-limit-bucket", set_number<&Options::queue_limit_bucket, kQueueLimit>},
+    {"queue-limit-connection", set_number<&Options::queue_limit_connection, kQueueLimit>},
+    {"elephant-bytes", set_elephant_bytes},
+    {"elephant-window", set_time<&Options::elephant_window, kElephantWindow_ns>},
+    {"elephant-share", set_number<&Options::elephant_share, kElephantShare>},
     {"pin", set_pin},
     {"capacity", set_capacity},
     {"tunnel", set_tunnel},
-    {"idle-timeout", [](Options& o, std::string_view t) { return set_time(o.idle_timeout, t); }},
-    {"half-open-timeout", [](Options& o, std::string_view t) { return set_time(o.half_open_timeout, t); }},
-    {"connections-max", [](Options& o, std::string_view t) { return set_number(o.connections_max, t); }},
+    {"idle-timeout", set_time<&Options::idle_timeout, kTimeout_ns>},
+    {"half-open-timeout", set_time<&Options::half_open_timeout, kTimeout_ns>},
+    {"connections-max", set_number<&Options::connections_max, kConnections>},
     {"speed", set_speed},
-    {"duration", [](Options& o, std::string_view t) { return set_time(o.duration.emplace(), t); }},
-    {"seed", [](Options& o, std::string_view t) { return set_number(o.seed, t); }},
+    {"duration", set_time<&Options::duration, kDuration_ns>},
+    {"seed", set_number<&Options::seed, kSeed>},
 });
 
 }  // namespace
