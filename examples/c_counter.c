@@ -106,6 +106,7 @@ int main(int argc, char** argv) {
     fprintf(stderr, "c_counter: %s\n", error.message);
   } else {
     print(workers, argc > 2 ? strtoul(argv[2], NULL, 10) : 10);
+    if (evenkeel_engine_input_error(engine, &error)) fprintf(stderr, "c_counter: %s\n", error.message);
   }
   evenkeel_engine_free(engine);
   evenkeel_options_free(options);

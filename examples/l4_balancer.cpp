@@ -205,11 +205,13 @@ int main(int argc, char** argv) {
     return Balancer(service, std::string(argv[2]) + "." + std::to_string(worker.value()));
   });
   if (!engine) return fail(engine.error());
-  if (const auto report = engine->run(); !report) return fail(report.error());
+  const auto report = engine->run();
+  if (!report) return fail(report.error());
   for (std::size_t worker = 0; worker < engine->size(); ++worker) {
     if (!engine->handler(worker).file->good())
       return fail(evenkeel::runtime_error("cannot write the captures"));
   }
   print(*engine, service);
+  if (const auto error = report->input_error()) return fail(*error);
   return 0;
 }

@@ -108,5 +108,6 @@ int main(int argc, char** argv) {
   }
   std::printf("%llu moves, %llu of them to empty a worker\n", static_cast<unsigned long long>(report->moves),
               static_cast<unsigned long long>(evacuations));
+  if (const auto error = report->input_error()) return fail(*error);
   return 0;
 }

@@ -78,7 +78,8 @@ int main(int argc, char** argv) {
   if (argc != 2) return fail(evenkeel::usage_error("usage: rtt_meter INPUT"));
   auto engine = evenkeel::Engine<RttMeter>::make({.inputs = {argv[1]}});
   if (!engine) return fail(engine.error());
-  if (const auto report = engine->run(); !report) return fail(report.error());
+  const auto report = engine->run();
+  if (!report) return fail(report.error());
 
   std::vector<std::int64_t> server, client;
   for (std::size_t worker = 0; worker < engine->size(); ++worker) {
@@ -89,5 +90,6 @@ int main(int argc, char** argv) {
   std::printf("%-8s %8s %10s %10s %10s %10s\n", "to the", "times", "min ms", "p50 ms", "p90 ms", "p99 ms");
   print("server", server);
   print("client", client);
+  if (const auto error = report->input_error()) return fail(*error);
   return 0;
 }

@@ -124,5 +124,6 @@ int main(int argc, char** argv) {
   }
   std::printf("%llu packets, %zu sources\n", static_cast<unsigned long long>(report->packets.received),
               sources.size());
+  if (const auto error = report->input_error()) return fail(*error);
   return 0;
 }

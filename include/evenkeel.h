@@ -184,11 +184,15 @@ EVENKEEL_API evenkeel_status evenkeel_engine_new(const evenkeel_options* options
 EVENKEEL_API void evenkeel_engine_free(evenkeel_engine* engine);
 
 EVENKEEL_API evenkeel_status evenkeel_engine_start(evenkeel_engine* engine, evenkeel_error* error);
-/* A source or an input that ended early by an error is no error here: see inputs_failed of the report. */
+/* A source or an input that ended early by an error is no error here: see evenkeel_engine_input_error(). */
 EVENKEEL_API evenkeel_status evenkeel_engine_wait(evenkeel_engine* engine, evenkeel_error* error);
 /* start and wait. */
 EVENKEEL_API evenkeel_status evenkeel_engine_run(evenkeel_engine* engine, evenkeel_error* error);
 EVENKEEL_API void evenkeel_engine_stop(evenkeel_engine* engine);
+/* After wait: success where all inputs and sources came to their end; else a runtime error, of the first that
+ * ended early (a capture that is cut off). What came before was served all the same. */
+EVENKEEL_API evenkeel_status evenkeel_engine_input_error(const evenkeel_engine* engine,
+                                                         evenkeel_error* error);
 
 typedef struct evenkeel_report {
   size_t size; /* sizeof(evenkeel_report), set by the caller: so much is filled */
@@ -198,7 +202,6 @@ typedef struct evenkeel_report {
   uint64_t order_violations, ownership_violations;
   double elapsed_seconds;
   double max_over_mean, static_max_over_mean;
-  uint64_t inputs_failed; /* ended early by an error, which stands in the JSON: inputs[].error */
 } evenkeel_report;
 
 EVENKEEL_API evenkeel_status evenkeel_engine_report(const evenkeel_engine* engine, evenkeel_report* report,

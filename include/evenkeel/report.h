@@ -12,6 +12,7 @@
 
 #include "evenkeel/api.h"
 #include "evenkeel/ids.h"
+#include "evenkeel/result.h"
 
 namespace evenkeel {
 
@@ -115,6 +116,17 @@ struct Report {
   std::vector<ElephantReport> elephants;   // heaviest first; when the run has ended
   std::uint64_t order_violations = 0;      // packets that came to the handler out of order: always 0
   std::uint64_t ownership_violations = 0;  // buckets touched by another than their worker: always 0
+
+  // Of the first input that ended early (a capture that is cut off, a source that failed); nothing where all
+  // came to their end. What came before was served all the same.
+  std::optional<Error> input_error() const;
 };
+
+inline std::optional<Error> Report::input_error() const {
+  for (const InputReport& input : inputs) {
+    if (!input.error.empty()) return runtime_error(input.error);
+  }
+  return std::nullopt;
+}
 
 }  // namespace evenkeel

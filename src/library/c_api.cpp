@@ -339,6 +339,14 @@ void evenkeel_engine_stop(evenkeel_engine* engine) {
   if (engine != nullptr) engine->core->stop();
 }
 
+evenkeel_status evenkeel_engine_input_error(const evenkeel_engine* engine, evenkeel_error* error) {
+  return guarded(error, [&]() -> Result<void> {
+    if (engine == nullptr) return usage_error("engine is NULL");
+    const auto failed = engine->core->report().input_error();
+    return failed ? *failed : Result<void>();
+  });
+}
+
 evenkeel_status evenkeel_engine_report(const evenkeel_engine* engine, evenkeel_report* report,
                                        evenkeel_error* error) {
   return guarded(error, [&]() -> Result<void> {
@@ -348,8 +356,6 @@ evenkeel_status evenkeel_engine_report(const evenkeel_engine* engine, evenkeel_r
         report->size % sizeof(uint64_t) != 0)
       return usage_error("report.size takes sizeof(evenkeel_report), not " + std::to_string(report->size));
     const evenkeel::Report full = engine->core->report();
-    const auto inputs_failed = std::count_if(full.inputs.begin(), full.inputs.end(),
-                                             [](const auto& input) { return !input.error.empty(); });
     const evenkeel_report filled{.size = report->size,
                                  .received = full.packets.received,
                                  .processed = full.packets.processed,
@@ -366,8 +372,7 @@ evenkeel_status evenkeel_engine_report(const evenkeel_engine* engine, evenkeel_r
                                  .ownership_violations = full.ownership_violations,
                                  .elapsed_seconds = full.elapsed_seconds,
                                  .max_over_mean = full.max_over_mean,
-                                 .static_max_over_mean = full.static_max_over_mean,
-                                 .inputs_failed = static_cast<std::uint64_t>(inputs_failed)};
+                                 .static_max_over_mean = full.static_max_over_mean};
     std::memcpy(report, &filled, report->size);
     return {};
   });

@@ -66,7 +66,7 @@ TEST(CApi, AnErrorSaysWhatWasWrong) {
 
 TEST(CApi, EachWorkerObjectThatWasMadeIsFreedOnce) { EXPECT_EQ(c_api_workers_freed(), 0); }
 
-TEST(CApi, AnInputThatEndsEarlyIsCounted) {
+TEST(CApi, HowAnInputEndedIsTold) {
   const tests::TestPacket packet =
       tests::PacketBuilder().ipv4("10.0.0.1", "10.0.0.2").udp(1, 2).payload(10).build();
   tests::Bytes file = tests::pcap_file(std::vector{packet, packet});
@@ -74,8 +74,13 @@ TEST(CApi, AnInputThatEndsEarlyIsCounted) {
   tests::write_file(folder / "whole.pcap", file);
   file.pop_back();
   tests::write_file(folder / "cut.pcap", file);
-  EXPECT_EQ(c_api_failed_inputs((folder / "whole.pcap").c_str()), 0);
-  EXPECT_EQ(c_api_failed_inputs((folder / "cut.pcap").c_str()), 1);
+  std::array<char, 300> message{};
+  EXPECT_EQ(c_api_input_error((folder / "whole.pcap").c_str(), message.data(), message.size()), 0);
+  EXPECT_STREQ(message.data(), "");
+  EXPECT_EQ(c_api_input_error((folder / "cut.pcap").c_str(), message.data(), message.size()), 1);
+  EXPECT_NE(std::string(message.data()).find("cut.pcap is damaged or cut off after packet 1"),
+            std::string::npos)
+      << message.data();
 }
 
 TEST(CApi, MisuseIsToldAndNeverCrashes) { EXPECT_EQ(c_api_misuse(), 0); }

@@ -186,6 +186,7 @@ int c_api_misuse(void) {
   wrong += evenkeel_engine_run(NULL, NULL) != EVENKEEL_USAGE_ERROR;
   wrong += evenkeel_engine_report(NULL, &report, &error) != EVENKEEL_USAGE_ERROR;
   wrong += evenkeel_engine_report_json(NULL) != NULL;
+  wrong += evenkeel_engine_input_error(NULL, &error) != EVENKEEL_USAGE_ERROR;
   evenkeel_options_set(options, "workers", "1", &error);
   wrong += evenkeel_engine_new(options, &good, &engine, &error) != EVENKEEL_OK;
   wrong += error.message[0] != '\0';
@@ -261,18 +262,18 @@ int c_api_workers_freed(void) {
   return wrong;
 }
 
-int c_api_failed_inputs(const char* input) {
+int c_api_input_error(const char* input, char* message, size_t size) {
   evenkeel_options* options = evenkeel_options_new();
   evenkeel_engine* engine = NULL;
   evenkeel_handler handler = {.size = sizeof handler, .on_packet = ignore};
-  evenkeel_report report = {.size = sizeof report};
-  int failed = -1;
+  evenkeel_error error = {EVENKEEL_USAGE_ERROR, "not run"};
   if (evenkeel_options_set(options, "input", input, NULL) == EVENKEEL_OK &&
       evenkeel_engine_new(options, &handler, &engine, NULL) == EVENKEEL_OK &&
-      evenkeel_engine_run(engine, NULL) == EVENKEEL_OK &&
-      evenkeel_engine_report(engine, &report, NULL) == EVENKEEL_OK)
-    failed = (int)report.inputs_failed;
+      evenkeel_engine_run(engine, NULL) == EVENKEEL_OK)
+    evenkeel_engine_input_error(engine, &error);
+  strncpy(message, error.message, size - 1);
+  message[size - 1] = '\0';
   evenkeel_engine_free(engine);
   evenkeel_options_free(options);
-  return failed;
+  return (int)error.status;
 }

@@ -32,8 +32,8 @@ int c_api_push(const void* frame, size_t length, int count, struct c_api_counts*
 int c_api_misuse(void);
 /* How many workers were not made or freed as evenkeel.h says. */
 int c_api_workers_freed(void);
-/* What the report of a run over it says of failed inputs. */
-int c_api_failed_inputs(const char* input);
+/* The status, and the message, of a run over it: how its input ended. */
+int c_api_input_error(const char* input, char* message, size_t size);
 
 #ifdef __cplusplus
 }

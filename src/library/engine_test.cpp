@@ -116,6 +116,7 @@ void expect_laws(const Report& report) {
   EXPECT_TRUE(report.ended);
   EXPECT_EQ(report.order_violations, 0u);
   EXPECT_EQ(report.ownership_violations, 0u);
+  EXPECT_FALSE(report.input_error());
   EXPECT_EQ(report.packets.received, report.packets.processed + total(report.packets.malformed) +
                                          total(report.packets.unclassified) + total(report.packets.dropped));
 }
@@ -892,7 +893,10 @@ TEST(OwnSource, OneThatFailsIsReportedAsFailedWhetherItSaysWhyOrNot) {
   const auto error_of_source = [](std::optional<Error> error) {
     auto engine = Engine<Biographer>::make({.sources = {std::make_shared<FailingSource>(std::move(error))}});
     const auto report = engine->run();
-    return report.ok() ? report->inputs[0].error : "not reported";
+    if (!report.ok() || !report->input_error()) return std::string("not reported");
+    EXPECT_EQ(report->input_error()->kind, ErrorKind::kRuntime);
+    EXPECT_EQ(report->input_error()->message, report->inputs[0].error);
+    return report->inputs[0].error;
   };
   EXPECT_EQ(error_of_source(runtime_error("the line is cut")), "the line is cut");
   for (const auto& silent : {std::optional<Error>(), std::optional<Error>(runtime_error(""))})

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -242,6 +243,21 @@ TEST_F(Examples, KeepaliveFiresEachTimerOnceAStartAndOnItsOwner) {
   EXPECT_EQ(number_after(text, "restarted") + number_after(text, "cancelled"), 0u);
   EXPECT_EQ(number_after(text, "thread 0: fired") + number_after(text, "thread 1: fired"),
             number_after(text, "  fired"));
+}
+
+TEST_F(Examples, SayWhatACaptureThatIsCutOffHoldsAndThatItIsCutOff) {
+  std::vector<TestPacket> packets;
+  for (std::uint16_t port = 1; port <= 3; ++port) add_handshake(packets, "10.0.0.1", port, port * 100, 1, 1);
+  Bytes file = pcap_file(packets, {.nanoseconds = true});
+  file.pop_back();
+  write_file(folder_ / "cut.pcap", file);
+  const std::string path = folder_ / "cut.pcap";
+  for (const std::string name : {"syn_guard", "rtt_meter", "c_counter"}) {
+    const std::string text = run(name, path, 1);
+    EXPECT_NE(text.find(name + ": " + path + " is damaged or cut off after packet 8"), std::string::npos)
+        << text;
+    EXPECT_GT(std::count(text.begin(), text.end(), '\n'), 1) << text;
+  }
 }
 
 TEST_F(Examples, SayInOneLineWhatIsWrong) {
