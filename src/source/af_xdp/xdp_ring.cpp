@@ -13,6 +13,7 @@
 
 #include "base/units.h"
 #include "bpf/constants.h"
+#include "source/live/clock_offset.h"
 
 namespace evenkeel::source {
 namespace {
@@ -126,7 +127,8 @@ XdpRing::XdpRing(std::vector<std::unique_ptr<XdpSocket>> sockets, const Descript
 
 void XdpRing::look_at_clocks() {
   monotonic_ns_ = now_ns(CLOCK_MONOTONIC);
-  real_less_monotonic_ns_ = now_ns(CLOCK_REALTIME) - monotonic_ns_;
+  real_less_monotonic_ns_ =
+      clock_offset_ns([] { return now_ns(CLOCK_REALTIME); }, [] { return now_ns(CLOCK_MONOTONIC); });
 }
 
 std::size_t XdpRing::receive(std::span<Packet*> out) {
