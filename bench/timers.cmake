@@ -1,5 +1,5 @@
 # Peers: used where they are installed (packaging/debian-packages.txt, group bench).
-target_link_libraries(bench_timers PRIVATE CLI11::CLI11)
+target_link_libraries(bench_timers PRIVATE CLI11::CLI11 evenkeel_library)
 pkg_check_modules(LIBEVENT IMPORTED_TARGET libevent)
 pkg_check_modules(LIBUV IMPORTED_TARGET libuv)
 pkg_check_modules(DPDK IMPORTED_TARGET libdpdk)

@@ -8,8 +8,9 @@
 // reading the clock costs the peers nothing. Every contender gets its connections in bursts of 32 and may
 // prefetch what it wants of them.
 //
-// At last, timer services of one and two threads that have more due than they can serve, and one at an easy
-// load, for its lateness.
+// At last, in real time: timer services of one and two threads that have more due than they can serve, and
+// one at an easy load, for its lateness (timers/services.h); and how late the packet engine's timers are
+// beside more packets than it can serve (timers/engine_lateness.h).
 
 #include <dlfcn.h>
 #include <fmt/core.h>
@@ -20,21 +21,18 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cstdint>
-#include <cstring>
-#include <ctime>
 #include <functional>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/prefetch.h"
 #include "bench/timers/contender.h"
+#include "bench/timers/engine_lateness.h"
 #include "bench/timers/evenkeel.h"
-#include "evenkeel/timer_service.h"
+#include "bench/timers/services.h"
 #ifdef BENCH_LIBEVENT
 #include "bench/timers/libevent.h"
 #endif
@@ -48,10 +46,12 @@
 #include "bench/timers/dpdk.h"
 #endif
 
-// The libraries' calls come here. The kernel's own clock otherwise (as a system call: nothing that is
-// measured uses it).
+// The libraries' calls come here, and everybody's who asks for the time; what is measured in real time gets
+// the C library's clock, as without this.
 extern "C" int clock_gettime(clockid_t id, timespec* time) noexcept {
-  if (!bench::VirtualTime::active) return static_cast<int>(syscall(SYS_clock_gettime, id, time));
+  using Clock = int (*)(clockid_t, timespec*);
+  static const Clock real = reinterpret_cast<Clock>(dlsym(RTLD_NEXT, "clock_gettime"));
+  if (!bench::VirtualTime::active) return real(id, time);
   time->tv_sec = static_cast<time_t>(bench::VirtualTime::now_ms / 1000);
   time->tv_nsec = static_cast<long>(bench::VirtualTime::now_ms % 1000 * 1'000'000);
   return 0;
@@ -199,10 +199,11 @@ struct Options {
   std::uint32_t buckets = 1024;
   std::uint32_t rounds = 5;
   std::string peers = "all";
+  std::string parts = "all";
 };
 
-bool wanted(const Options& options, const std::string& peer) {
-  return options.peers == "all" || options.peers.find(peer) != std::string::npos;
+bool wanted(const std::string& list, const char* name) {
+  return list == "all" || list.find(name) != std::string::npos;
 }
 
 using Runners = std::vector<std::unique_ptr<Runner>>;
@@ -240,16 +241,16 @@ void add_general(Runners& runners, const Load& load, Mix mix, const Options& opt
   static_cast<void>(theirs);
   VirtualTime::active = true;
 #ifdef BENCH_LIBUV
-  if (wanted(options, "libuv")) add<Libuv>(runners, load, mix, theirs);
+  if (wanted(options.peers, "libuv")) add<Libuv>(runners, load, mix, theirs);
 #endif
 #ifdef BENCH_LIBEVENT
-  if (wanted(options, "libevent")) add<Libevent>(runners, load, mix, theirs, 0u);
+  if (wanted(options.peers, "libevent")) add<Libevent>(runners, load, mix, theirs, 0u);
 #endif
 #ifdef BENCH_ASIO
-  if (wanted(options, "asio")) add<Asio>(runners, load, mix, theirs);
+  if (wanted(options.peers, "asio")) add<Asio>(runners, load, mix, theirs);
 #endif
 #ifdef BENCH_DPDK
-  if (wanted(options, "dpdk")) add<Dpdk>(runners, load, mix, theirs / 2, dpdk_cycles_a_tick(load, mix));
+  if (wanted(options.peers, "dpdk")) add<Dpdk>(runners, load, mix, theirs / 2, dpdk_cycles_a_tick(load, mix));
 #endif
 }
 
@@ -261,7 +262,7 @@ void add_equal(Runners& runners, const Load& load, Mix mix, const Options& optio
   add<Evenkeel>(runners, load, mix, ours, 1u).name = "evenkeel, 1 bucket";
   VirtualTime::active = true;
 #ifdef BENCH_LIBEVENT
-  if (wanted(options, "libevent")) {
+  if (wanted(options.peers, "libevent")) {
     add<Libevent>(runners, load, mix, ours, load.delay_max).name = "libevent, common timeouts";
   }
 #endif
@@ -283,6 +284,9 @@ void run_rounds(Runners& runners, std::uint32_t rounds) {
   }
 }
 
+const char* met(bool condition) { return condition ? "met" : "MISSED"; }
+
+// The floor, ours, and their peers.
 void print(const Runners& runners, Mix mix, double bar) {
   constexpr std::size_t kOurs = 1, kPeers = 3;
   const double ours = runners[kOurs]->median();
@@ -292,91 +296,43 @@ void print(const Runners& runners, Mix mix, double bar) {
     fmt::print("  {:34} {:8.1f} ns  ({:.1f} - {:.1f})  {:6.1f} times ours  {:6.1f} bytes a timer\n",
                runner->name, runner->median(), *low, *high, runner->median() / ours, runner->bytes());
   }
-  if (const Runner* peer = fastest(runners, kPeers); peer != nullptr) {
-    const double ratio = peer->median() / ours;
-    fmt::print("  {:.1f} times as fast as {} (bar {}: {})\n", ratio, peer->name, bar,
-               ratio >= bar ? "met" : "MISSED");
+  for (std::size_t i = kOurs; i < kPeers; ++i) {
+    const Runner& own = *runners[i];
+    fmt::print("  {}: {:.1f} bytes a timer beside the connection (bar 16: {})", own.name, own.bytes(),
+               met(own.bytes() <= 16));
+    if (const Runner* peer = fastest(runners, kPeers); peer != nullptr) {
+      const double ratio = peer->median() / own.median();
+      fmt::print(", {:.2f} times as fast as {} (bar {}: {})", ratio, peer->name, bar, met(ratio >= bar));
+    }
+    fmt::print("\n");
   }
-  fmt::print("  {:.1f} bytes a timer beside the connection (bar 16: {})\n", runners[kOurs]->bytes(),
-             runners[kOurs]->bytes() <= 16 ? "met" : "MISSED");
   std::fflush(stdout);
 }
 
-void compare(const Options& options) {
-  constexpr std::array kGeneralBars{10.0, 10.0, 10.0}, kCommonBars{5.0, 5.0, 1.7};
-  fmt::print("{} timers, delays uniform from 1 ms to 60 s\n\n", options.timers);
+using AddContenders = void (*)(Runners&, const Load&, Mix, const Options&);
+
+void compare(const Options& options, const Load& load, AddContenders add_contenders,
+             const std::array<double, kMixes.size()>& bars) {
   for (const Mix mix : kMixes) {
     Runners runners;
-    add_general(runners, uniform_load(options.timers), mix, options);
+    add_contenders(runners, load, mix, options);
     run_rounds(runners, options.rounds);
     VirtualTime::active = false;
-    print(runners, mix, kGeneralBars[static_cast<std::size_t>(mix)]);
-  }
-  fmt::print("\n{} timers, all delays 30 s\n\n", options.timers);
-  for (const Mix mix : kMixes) {
-    Runners runners;
-    add_equal(runners, equal_load(options.timers), mix, options);
-    run_rounds(runners, options.rounds);
-    VirtualTime::active = false;
-    print(runners, mix, kCommonBars[static_cast<std::size_t>(mix)]);
+    print(runners, mix, bars[static_cast<std::size_t>(mix)]);
   }
 }
 
-struct ServiceRun {
-  double fired;
-  double processor_seconds;  // of all threads of this program
-  double late_p99_us;
-  double elapsed_seconds;
-};
-
-// Connections that each start their timer again, `delay` later, whenever it fires.
-ServiceRun run_service(std::uint32_t threads, std::uint32_t connections, std::chrono::nanoseconds delay) {
-  using evenkeel::TimerExpiry;
-  using evenkeel::TimerService;
-  const auto service = TimerService::make({.threads = threads, .connections_max = connections},
-                                          [delay](TimerService& timers, const TimerExpiry& expiry) {
-                                            timers.start(expiry.connection, expiry.timer, delay);
-                                          })
-                           .value();
-  for (std::uint32_t i = 0; i < connections; ++i) {
-    evenkeel::TimerTuple tuple;
-    std::memcpy(tuple.remote_address.data(), &i, sizeof(i));
-    service->start(*service->add(tuple, i), 0, delay * i / connections);
+void run(const Options& options) {
+  if (wanted(options.parts, "uniform")) {
+    fmt::print("{} timers, delays uniform from 1 ms to 60 s\n\n", options.timers);
+    compare(options, uniform_load(options.timers), add_general, {10, 10, 10});
   }
-  std::this_thread::sleep_for(delay + std::chrono::milliseconds(200));
-  const auto processor_seconds = [] { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; };
-  const auto begin = std::chrono::steady_clock::now();
-  const double used_before = processor_seconds();
-  const std::uint64_t fired_before = service->report().all.fired;
-  std::this_thread::sleep_for(std::chrono::seconds(2));
-  const evenkeel::TimerReport report = service->report();
-  return {.fired = static_cast<double>(report.all.fired - fired_before),
-          .processor_seconds = processor_seconds() - used_before,
-          .late_p99_us = report.all.late_p99_microseconds,
-          .elapsed_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()};
-}
-
-// Expiries by processor time: a thread that has to wait for its processor because of others is not counted
-// as slow.
-void compare_threads() {
-  constexpr std::uint32_t kConnections = 200'000;
-  constexpr int kRounds = 3;
-  std::vector<double> one, two, ratios, late;
-  for (int round = 0; round < kRounds; ++round) {
-    const ServiceRun a = run_service(1, kConnections, std::chrono::milliseconds(2));
-    const ServiceRun b = run_service(2, kConnections, std::chrono::milliseconds(2));
-    one.push_back(a.fired / a.processor_seconds);
-    two.push_back(2 * b.fired / b.processor_seconds);
-    ratios.push_back(two.back() / one.back());
-    late.push_back(run_service(2, kConnections, std::chrono::seconds(1)).late_p99_us);
+  if (wanted(options.parts, "equal")) {
+    fmt::print("\n{} timers, all delays 30 s\n\n", options.timers);
+    compare(options, equal_load(options.timers), add_equal, {5, 5, 1.7});
   }
-  for (auto* of : {&one, &two, &ratios, &late}) std::sort(of->begin(), of->end());
-  fmt::print("\nTimer services, {} connections in 1024 buckets, more due than can be served\n", kConnections);
-  fmt::print("  1 thread    {:6.2f} million expiries a second of its processor\n", one[1] / 1e6);
-  fmt::print("  2 threads   {:6.2f} million a second of both: {:.2f} times (bar 1.8: {})\n", two[1] / 1e6,
-             ratios[1], ratios[1] >= 1.8 ? "met" : "MISSED");
-  fmt::print("  2 threads, each connection once a second: late 99 % {:.0f} us (best round {:.0f})\n", late[1],
-             late[0]);
+  if (wanted(options.parts, "services")) compare_threads();
+  if (wanted(options.parts, "engine")) measure_engine_lateness();
 }
 
 }  // namespace
@@ -391,14 +347,14 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 65'536));
   app.add_option("--rounds", options.rounds, "rounds (default 5)")->check(CLI::Range(1, 100));
   app.add_option("--peers", options.peers, "all, none, or some of libuv,libevent,asio,dpdk");
+  app.add_option("--parts", options.parts, "all, or some of uniform,equal,services,engine");
   CLI11_PARSE(app, argc, argv);
 #ifdef BENCH_DPDK
-  if (bench::wanted(options, "dpdk") && !bench::Dpdk::initialise()) {
+  if (bench::wanted(options.peers, "dpdk") && !bench::Dpdk::initialise()) {
     fmt::print("rte_timer left out: DPDK does not start here\n");
     options.peers = "libuv,libevent,asio";
   }
 #endif
   evenkeel::base::CycleClock::ticks_per_nanosecond();
-  bench::compare(options);
-  bench::compare_threads();
+  bench::run(options);
 }
