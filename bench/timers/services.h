@@ -72,11 +72,15 @@ inline ServiceRun run_service(std::uint32_t threads, std::uint32_t connections,
     std::array<double, 2> busy, processor;
   };
   const auto look = [&] {
-    const evenkeel::TimerReport report = service->report();
-    Moment moment{std::chrono::duration<double>(Clock::now() - made).count(),
-                  static_cast<double>(report.all.fired),
-                  {},
-                  {}};
+    // Anew where this thread had to wait for its processor: the report is of a time that it does not tell.
+    auto begin = Clock::now();
+    evenkeel::TimerReport report = service->report();
+    while (Clock::now() - begin > std::chrono::milliseconds(1)) {
+      begin = Clock::now();
+      report = service->report();
+    }
+    Moment moment{
+        std::chrono::duration<double>(begin - made).count(), static_cast<double>(report.all.fired), {}, {}};
     for (std::uint32_t i = 0; i < threads; ++i) {
       moment.busy[i] = report.threads[i].usage * moment.seconds;
       moment.processor[i] = clocks.seconds(i);
@@ -96,11 +100,11 @@ inline ServiceRun run_service(std::uint32_t threads, std::uint32_t connections,
   return run;
 }
 
-// By elapsed time: a thread that slept would count for nothing. That none did, and what the machine withheld
-// from them, stands beside it.
+// By elapsed time: a thread that slept would count for nothing. It is judged only if all threads had work and
+// their processors all the time, or nearly.
 inline void compare_threads() {
   constexpr std::uint32_t kConnections = 200'000;
-  constexpr double kBar = 1.8, kSaturated = 0.95;
+  constexpr double kBar = 1.8, kBusyMin = 0.95, kProcessorMin = 0.9;
   struct Sample {
     ServiceRun one, two;
     double ratio() const { return two.fired_a_second / one.fired_a_second; }
@@ -125,12 +129,13 @@ inline void compare_threads() {
   fmt::print("\nTimer services, {} connections in 1024 buckets, more due than can be served\n", kConnections);
   print("1 thread", median.one);
   print("2 threads", median.two);
-  const bool saturated = std::min(median.one.busy_min, median.two.busy_min) >= kSaturated;
+  const char* verdict = median.ratio() >= kBar ? "met" : "MISSED";
+  if (std::min(median.one.processor_min, median.two.processor_min) < kProcessorMin)
+    verdict = "not judged: other programs had the processors";
+  if (std::min(median.one.busy_min, median.two.busy_min) < kBusyMin)
+    verdict = "not judged: a thread had nothing to do at times";
   fmt::print("  {:.2f} times as many a second ({:.2f} - {:.2f}; bar {}: {})\n", median.ratio(),
-             samples.front().ratio(), samples.back().ratio(), kBar,
-             !saturated               ? "not judged, a thread had nothing to do at times"
-             : median.ratio() >= kBar ? "met"
-                                      : "MISSED");
+             samples.front().ratio(), samples.back().ratio(), kBar, verdict);
   fmt::print("  2 threads, each connection once a second: late 99 % {:.0f} us (best round {:.0f})\n", late[1],
              late[0]);
 }
