@@ -100,7 +100,8 @@ evenkeel_status told(const Error& error, evenkeel_error* out) {
   if (out == nullptr) return status;
   out->status = status;
   const std::size_t length = std::min(error.message.size(), sizeof out->message - 1);
-  std::memcpy(out->message, error.message.data(), length);
+  std::replace_copy(error.message.begin(), error.message.begin() + static_cast<std::ptrdiff_t>(length),
+                    out->message, '\n', ' ');  // of a text that was given, and is quoted
   out->message[length] = '\0';
   return status;
 }

@@ -150,6 +150,8 @@ int c_api_misuse(void) {
   wrong += strstr(error.message, "there is no option 'wrokers'") == NULL;
   wrong += evenkeel_options_set(options, "workers", "two", &error) != EVENKEEL_USAGE_ERROR;
   wrong += strcmp(error.message, "workers: takes 1 to 1024, not 'two'") != 0;
+  wrong += evenkeel_options_set(options, "workers", "1\n2", &error) != EVENKEEL_USAGE_ERROR;
+  wrong += strcmp(error.message, "workers: takes 1 to 1024, not '1 2'") != 0;
   wrong += evenkeel_options_set(options, "workers", "0", &error) != EVENKEEL_USAGE_ERROR;
   wrong += strcmp(error.message, "workers: takes 1 to 1024, not '0'") != 0;
   wrong += evenkeel_options_set(options, "workers", "99999999999", &error) != EVENKEEL_USAGE_ERROR;
