@@ -21,6 +21,7 @@
 #include "bench/engine_handoff.h"
 #include "bench/engine_loads.h"
 #include "bench/engine_own.h"
+#include "bench/table_data.h"
 #include "engine/threads.h"
 
 #ifdef EVENKEEL_HAVE_DPDK
@@ -53,6 +54,15 @@ std::vector<ConnectionKey> make_keys() {
   return keys;
 }
 
+// As many packets' keys, of connections chosen by Zipf's law.
+std::vector<ConnectionKey> draw_by_zipf(std::span<const ConnectionKey> keys) {
+  std::vector<ConnectionKey> drawn;
+  base::Random random(11);
+  const Zipf zipf(keys.size(), 1.1);
+  for (std::size_t i = 0; i < keys.size(); ++i) drawn.push_back(keys[zipf.rank(random) - 1]);
+  return drawn;
+}
+
 struct Row {
   std::unique_ptr<Handoff> handoff;
   std::vector<double> two, one;  // ticks a packet on two threads, on one, by round
@@ -65,13 +75,17 @@ const Row* find(const std::vector<Row>& rows, const std::string& beginning) {
   return nullptr;
 }
 
+constexpr const char* kConnectionsName = "evenkeel: and connections, counters";
+constexpr const char* kZipfName = "evenkeel: the same by Zipf's law";
+
 class Contest {
  public:
   explicit Contest(const Cpus& cpus)
       : cpus_(cpus),
         hasher_(must(packet::Hasher::make("toeplitz", ""))),
         packets_(kDescriptors),
-        keys_(make_keys()) {
+        keys_(make_keys()),
+        zipf_keys_(draw_by_zipf(keys_)) {
     std::vector<Packet*> batch;
     for (std::size_t i = 0; i < packets_.size(); ++i) {
       packets_[i].key = keys_[i];
@@ -82,9 +96,11 @@ class Contest {
     hasher_.hash(batch);
     add(std::make_unique<BareRing>());
     add(std::make_unique<RouterHandoff>(hasher_));
-    auto worker = std::make_unique<WorkerHandoff>(hasher_, keys_);
-    worker_ = worker.get();
-    add(std::move(worker));
+    for (const char* name : {kConnectionsName, kZipfName}) {
+      auto worker = std::make_unique<WorkerHandoff>(name, hasher_, keys_);
+      workers_.push_back(worker.get());
+      add(std::move(worker));
+    }
   }
 
   void add_peers() {
@@ -103,8 +119,11 @@ class Contest {
   }
 
   // Each connection is opened, so that all that follows finds it.
-  void open_connections() { run_on_one(*worker_, packets_, kConnections); }
-  double bytes_per_connection() const { return worker_->bytes_per_connection(); }
+  void open_connections() {
+    for (WorkerHandoff* worker : workers_) run_on_one(*worker, packets_, kConnections);
+    workers_[1]->take_keys_from(zipf_keys_);
+  }
+  double bytes_per_connection() const { return workers_[0]->bytes_per_connection(); }
 
   // As many as fit into kContestSecondsMax.
   void run_rounds(int wanted) {
@@ -128,12 +147,13 @@ class Contest {
   void print_bars() const {
     bar("hash, bucket, handoff", "evenkeel: hash", "rte_distributor", 0.4);
     bar("hash, bucket, handoff", "evenkeel: hash", "eventdev dsw", 0.7);
-    bar("and connections, counters", "evenkeel: and", "rte_distributor", 1.0);
+    bar("and connections, counters", kConnectionsName, "rte_distributor", 1.0);
+    bar("the same by Zipf's law", kZipfName, "rte_distributor", 1.0);
   }
 
   // Alone, for counting instructions.
   int run_only(const std::string& name, std::uint64_t bursts) {
-    if (name == "evenkeel-connections") open_connections();
+    if (name.starts_with("evenkeel-connections")) open_connections();
     for (Row& row : rows_) {
       if (short_name(row) == name) return run_on_one(*row.handoff, packets_, bursts * kBatch), 0;
     }
@@ -146,7 +166,8 @@ class Contest {
     const std::string name = row.handoff->name();
     return name.starts_with("bare")             ? "bare-ring"
            : name.starts_with("evenkeel: hash") ? "evenkeel-handoff"
-                                                : "evenkeel-connections";
+           : name == kConnectionsName           ? "evenkeel-connections"
+                                                : "evenkeel-connections-zipf";
   }
 
   void add(std::unique_ptr<Handoff> handoff) {
@@ -199,10 +220,10 @@ class Contest {
   const Cpus cpus_;
   const packet::Hasher hasher_;
   std::vector<Packet> packets_;
-  const std::vector<ConnectionKey> keys_;
+  const std::vector<ConnectionKey> keys_, zipf_keys_;
   PacketBlock ledger_;
   std::vector<Row> rows_;
-  WorkerHandoff* worker_ = nullptr;
+  std::vector<WorkerHandoff*> workers_;
   std::vector<Distance> rounds_;
 };
 
@@ -240,29 +261,30 @@ std::vector<std::uint32_t> skewed_list(std::span<const Frame> frames) {
   return list;
 }
 
-double median_rate(const Load& load, std::span<const Frame> frames, const Cpus& cpus) {
-  std::vector<double> rates;
-  for (int i = 0; i < 3; ++i) rates.push_back(LoadRun(load, frames, cpus)().packets_per_second);
-  return quantile(rates, 0.5);
+// Of runs that took turns: machines have faster and slower minutes.
+double median_ratio(const Load& of, const Load& to, std::span<const Frame> frames, const Cpus& cpus) {
+  std::vector<double> ratios;
+  for (int i = 0; i < 5; ++i) {
+    const double below = LoadRun(to, frames, cpus)().packets_per_second;
+    ratios.push_back(LoadRun(of, frames, cpus)().packets_per_second / below);
+  }
+  return quantile(ratios, 0.5);
 }
 
 void run_loads(const Cpus& cpus) {
   const std::vector<Frame> frames = make_frames(2'000);
-  Load load;
-  load.list = uniform_list(2'000);
-  load.workers = 1;
-  const double one = median_rate(load, frames, cpus);
-  load.workers = 2;
-  const double two = median_rate(load, frames, cpus);
-  say("two workers / one, 1 us a packet", two / one, "times", 1.9, two / one >= 1.9);
+  Load two, one;
+  two.list = one.list = uniform_list(2'000);
+  one.workers = 1;
+  const double gain = median_ratio(two, one, frames, cpus);
+  say("two workers / one, 1 us a packet", gain, "times", 1.9, gain >= 1.9);
   std::printf("  (on two processors the dispatcher takes its share of one of them)\n");
 
-  load.list = skewed_list(frames);
-  load.policy = "static";
-  const double fixed = median_rate(load, frames, cpus);
-  load.policy = "index";
-  const double index = median_rate(load, frames, cpus);
-  say("skewed load, index / static", index / fixed, "times", 1.5, index / fixed >= 1.5);
+  Load index, fixed;
+  index.list = fixed.list = skewed_list(frames);
+  fixed.policy = "static";
+  const double win = median_ratio(index, fixed, frames, cpus);
+  say("skewed load, index / static", win, "times", 1.5, win >= 1.5);
 }
 
 void run_pauses(const Cpus& cpus) {
@@ -273,18 +295,21 @@ void run_pauses(const Cpus& cpus) {
   load.buckets = 64;
   load.handler_us = 0.1;
   load.duration_ns = 1'500'000'000;
-  const LoadResult result = LoadRun(load, frames, cpus)();
   const double us = 1e-3 / base::CycleClock::ticks_per_nanosecond();
-  const auto at = [&](const std::vector<std::uint64_t>& gaps, double fraction) {
-    return static_cast<double>(quantile(gaps, fraction)) * us;
-  };
-  std::printf(
-      "time between two packets of a bucket, us: median %.1f, p99 %.1f where it stayed (%zu);\n"
-      "  median %.1f, p99 %.1f where it moved in between (%zu)\n",
-      at(result.gaps.stayed, 0.5), at(result.gaps.stayed, 0.99), result.gaps.stayed.size(),
-      at(result.gaps.moved, 0.5), at(result.gaps.moved, 0.99), result.gaps.moved.size());
-  const double pause = at(result.gaps.moved, 0.99);
-  say("pause of a moved bucket, p99", pause, "us", 100, pause < 100);
+  std::vector<double> pauses;
+  std::printf("time between two packets of a bucket, us, where it stayed and where it moved in between\n");
+  for (int round = 0; round < 5; ++round) {
+    const Gaps gaps = LoadRun(load, frames, cpus)().gaps;
+    const auto at = [us](const std::vector<std::uint64_t>& of, double fraction) {
+      return static_cast<double>(quantile(of, fraction)) * us;
+    };
+    pauses.push_back(at(gaps.moved, 0.99));
+    std::printf("  stayed: median %5.1f  p99 %5.1f (%zu)   moved: median %5.1f  p99 %5.1f (%zu)\n",
+                at(gaps.stayed, 0.5), at(gaps.stayed, 0.99), gaps.stayed.size(), at(gaps.moved, 0.5),
+                pauses.back(), gaps.moved.size());
+  }
+  const double pause = quantile(pauses, 0.5);
+  say("pause of a moved bucket, p99, median of rounds", pause, "us", 100, pause < 100);
 }
 
 // Threads that wait for each other get nowhere while one of them may not run.
@@ -327,7 +352,8 @@ int run_all(int rounds) {
 int main(int argc, char** argv) {
   using namespace evenkeel::bench;
   const std::string mode = argc > 1 ? argv[1] : "";
-  if (mode == "--list") return std::puts("bare-ring\nevenkeel-handoff\nevenkeel-connections"), 0;
+  if (mode == "--list")
+    return std::puts("bare-ring\nevenkeel-handoff\nevenkeel-connections\nevenkeel-connections-zipf"), 0;
   if (mode == "--only" && argc == 4)
     return Contest({0, 0}).run_only(argv[2], std::strtoull(argv[3], nullptr, 10));
   if (mode == "--rounds" && argc == 3) return run_all(std::atoi(argv[2]));

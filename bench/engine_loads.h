@@ -1,6 +1,6 @@
 // The whole engine under a load of 1 us a packet, on two processors: one thread dispatches and is worker 0 as
-// well, the other is the last worker. (With a thread more than processors, the system's scheduler would be
-// measured.)
+// well, and control; the other is the last worker. (With a thread more than processors, the system's
+// scheduler would be measured.)
 #pragma once
 
 #include <algorithm>
@@ -187,7 +187,6 @@ class LoadRun {
   LoadResult operator()() {
     std::thread first([this] { run_first(); });
     std::thread second([this] { run_second(); });
-    control();
     first.join();
     second.join();
     LoadResult result;
@@ -204,10 +203,12 @@ class LoadRun {
 
   void run_first() {
     pin(cpus_[0]);
+    Control control(*this);
     auto& dispatcher = *engine_->dispatchers()[0];
     auto* const worker = load_.workers > 1 ? engine_->workers()[0].get() : nullptr;
     bool dispatched = false;
     while (!dispatched || (worker != nullptr && !worker->finished())) {
+      control.step();
       if (!dispatched) dispatched = dispatcher.step() == engine::DispatchStatus::kFinished;
       if (worker != nullptr) worker->step();
     }
@@ -226,31 +227,50 @@ class LoadRun {
     return sum;
   }
 
-  // The rate is that of the second half: policies have settled by then.
-  void control() {
-    control::LoadMeter meter(engine_->worker_meters(), engine_->bucket_meters(),
-                             std::vector<double>(load_.workers, 1.0), base::CycleClock::ticks());
-    auto policy = must(make_policy(load_.policy.empty() ? "static" : load_.policy));
-    actuator::TableActuator actuator(engine_->board());
-    control::Loop loop(meter, *policy, actuator, [](const control::Round&) {});
-    const std::int64_t start_ns = base::monotonic_nanoseconds();
-    std::int64_t half_ns = 0;
-    std::uint64_t half = 0;
-    for (std::int64_t now_ns = 0; now_ns < load_.duration_ns;
-         now_ns = base::monotonic_nanoseconds() - start_ns) {
-      std::this_thread::sleep_for(std::chrono::nanoseconds(kInterval_ns));
-      load_.policy.empty() ? move_some(actuator) : tick(loop, now_ns);
-      if (half_ns == 0 && now_ns > load_.duration_ns / 2) {
-        half_ns = now_ns;
-        half = processed();
+  // Measures and moves every kInterval_ns, and ends the run. The rate is that of the second half: policies
+  // have settled by then.
+  class Control {
+   public:
+    explicit Control(LoadRun& run)
+        : run_(run),
+          meter_(run.engine_->worker_meters(), run.engine_->bucket_meters(),
+                 std::vector<double>(run.load_.workers, 1.0), base::CycleClock::ticks()),
+          policy_(must(make_policy(run.load_.policy.empty() ? "static" : run.load_.policy))),
+          actuator_(run.engine_->board()),
+          loop_(meter_, *policy_, actuator_, [](const control::Round&) {}),
+          start_ns_(base::monotonic_nanoseconds()) {}
+
+    void step() {
+      const std::int64_t now_ns = base::monotonic_nanoseconds() - start_ns_;
+      if (stopped_) {
+        if (run_.engine_->drained()) run_.engine_->dispatchers()[0]->finish();
+        return;
       }
+      if (now_ns < next_ns_) return;
+      next_ns_ = now_ns + kInterval_ns;
+      run_.load_.policy.empty() ? run_.move_some(actuator_) : run_.tick(loop_, now_ns);
+      if (half_ns_ == 0 && now_ns > run_.load_.duration_ns / 2) {
+        half_ns_ = now_ns;
+        half_ = run_.processed();
+      }
+      if (now_ns < run_.load_.duration_ns) return;
+      run_.rate_ =
+          static_cast<double>(run_.processed() - half_) * 1e9 / static_cast<double>(now_ns - half_ns_);
+      run_.engine_->dispatchers()[0]->stop();
+      stopped_ = true;
     }
-    const std::int64_t end_ns = base::monotonic_nanoseconds() - start_ns;
-    rate_ = static_cast<double>(processed() - half) * 1e9 / static_cast<double>(end_ns - half_ns);
-    engine_->dispatchers()[0]->stop();
-    while (!engine_->drained()) std::this_thread::yield();
-    engine_->dispatchers()[0]->finish();
-  }
+
+   private:
+    LoadRun& run_;
+    control::LoadMeter meter_;
+    std::unique_ptr<Policy> policy_;
+    actuator::TableActuator actuator_;
+    control::Loop loop_;
+    const std::int64_t start_ns_;
+    std::int64_t next_ns_ = kInterval_ns, half_ns_ = 0;
+    std::uint64_t half_ = 0;
+    bool stopped_ = false;
+  };
 
   void tick(control::Loop& loop, std::int64_t now_ns) {
     std::vector<std::uint64_t> waiting;

@@ -78,7 +78,7 @@ class RouterHandoff final : public Handoff {
   std::size_t take(Touched& touched) override {
     std::array<engine::RingItem, kBatch> items;
     const std::size_t count = routed_.ring().pop(items);
-    routed_.ring().peek(kBatch, [](engine::RingItem item) { item.prefetch(); });
+    routed_.ring().peek(kBatch, [](engine::RingItem item) { base::prefetch(item.packet()); });
     for (std::size_t i = 0; i < count; ++i) touched.touch(items[i].packet());
     return count;
   }
@@ -118,12 +118,12 @@ class NoSource final : public Source {
   std::string name() const override { return "none"; }
 };
 
-// The router and the engine's worker, as in the engine, but without a source and parsing. Each packet is of
-// another connection: its key is written, as parsing would, from a list in an order without pattern.
+// The router and the engine's worker, as in the engine, but without a source and parsing. Each packet's key
+// is written, as parsing would, from a list.
 class WorkerHandoff final : public Handoff {
  public:
-  WorkerHandoff(const packet::Hasher& hasher, std::span<const ConnectionKey> keys)
-      : keys_(keys), routed_(hasher), buckets_(kBuckets), bucket_meters_(kBuckets) {
+  WorkerHandoff(const char* name, const packet::Hasher& hasher, std::span<const ConnectionKey> keys)
+      : name_(name), keys_(keys), routed_(hasher), buckets_(kBuckets), bucket_meters_(kBuckets) {
     engine::ArenaOptions arena;
     arena.connections_max = static_cast<std::uint32_t>(keys.size() + keys.size() / 8);
     arena.tables = kBuckets;
@@ -153,7 +153,9 @@ class WorkerHandoff final : public Handoff {
                                                            .elephants = {}},
         CountingHandler(), base::CycleClock());
   }
-  std::string name() const override { return "evenkeel: and connections, counters"; }
+  std::string name() const override { return name_; }
+  // From now on.
+  void take_keys_from(std::span<const ConnectionKey> keys) { keys_ = keys; }
 
   std::size_t give(std::span<Packet* const> burst) override {
     for (Packet* packet : burst) packet->key = keys_[next_key_++ & (keys_.size() - 1)];
@@ -186,6 +188,7 @@ class WorkerHandoff final : public Handoff {
   using Arena = engine::Connections<CountingHandler::State>::Arena;
   using Worker = engine::Worker<CountingHandler, base::CycleClock>;
 
+  const std::string name_;
   std::span<const ConnectionKey> keys_;  // a power of two of them
   std::uint64_t next_key_ = 0;
   Routed routed_;

@@ -19,6 +19,7 @@ Router::Router(const Options& options, const packet::Hasher& hasher, bucket::Tab
       rings_(rings.begin(), rings.end()),
       dropped_(dropped),
       lanes_(rings.size()),
+      lane_sizes_(rings.size()),
       staged_(rings.size()) {
   for (auto& items : staged_) items.reserve(2 * kBurst);
   workers_with_staged_.reserve(rings.size());
@@ -79,23 +80,23 @@ void Router::route(std::span<Packet* const> packets) {
   const std::uint16_t* const owner = owner_;
   const std::uint32_t mask = bucket_mask_;
   Lane* const lanes = lanes_.data();
+  std::uint32_t* const sizes = lane_sizes_.data();
   std::array<std::uint16_t, kBurst> used;
   std::size_t used_size = 0;
   for (Packet* packet : packets) {
     const std::uint32_t bucket = packet->hash & mask;
     packet->bucket = static_cast<std::uint16_t>(bucket);
     const std::uint16_t worker = owner[bucket];
-    Lane& lane = lanes[worker];
-    if (lane.size == 0) used[used_size++] = worker;
-    lane.items[lane.size++] = RingItem(packet);
+    const std::uint32_t size = sizes[worker]++;
+    if (size == 0) used[used_size++] = worker;
+    lanes[worker][size] = RingItem(packet);
   }
   for (std::size_t i = 0; i < used_size; ++i) push(used[i]);
 }
 
 // The worker's lane. What is staged goes first; what a full ring does not take is staged.
 void Router::push(std::uint32_t worker) {
-  Lane& lane = lanes_[worker];
-  const std::span<const RingItem> items(lane.items.data(), std::exchange(lane.size, 0));
+  const std::span<const RingItem> items(lanes_[worker].data(), std::exchange(lane_sizes_[worker], 0));
   const std::size_t pushed = staged_[worker].empty() ? rings_[worker]->push(items) : 0;
   for (const RingItem item : items.subspan(pushed)) stage(worker, item);
 }

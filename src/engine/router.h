@@ -58,11 +58,8 @@ class Router {
   bool flush();
 
  private:
-  // The packets of one burst for one worker.
-  struct Lane {
-    std::uint32_t size = 0;
-    std::array<RingItem, kBurst> items;
-  };
+  // The packets of one burst for one worker. (Its size stands apart: so a lane is a power of two of bytes.)
+  using Lane = std::array<RingItem, kBurst>;
 
   bool leaves_home(const bucket::Reassignment& move) const {
     return options_.steered != nullptr && move.from.value() == options_.id.value();
@@ -86,6 +83,7 @@ class Router {
   std::vector<WorkerRing*> rings_;
   meter::Counter& dropped_;
   std::vector<Lane> lanes_;                    // by worker
+  std::vector<std::uint32_t> lane_sizes_;      // of a burst that is being routed; 0 otherwise
   std::vector<std::vector<RingItem>> staged_;  // by worker: what is not in its ring yet
   std::vector<std::uint32_t> workers_with_staged_;
 };
