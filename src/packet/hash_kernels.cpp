@@ -149,7 +149,74 @@ void crc32c_tables(const HashState&, std::span<Packet* const> packets) {
 
 #if defined(__x86_64__)
 
-// AVX only for its instructions of three operands; every processor but the first with pclmul has it.
+// AVX only for its instructions of three operands, and for operands in memory that need no alignment.
+#define EVENKEEL_AVX __attribute__((target("avx")))
+
+EVENKEEL_AVX inline __m128i load_words(const void* from) {
+  return _mm_loadu_si128(static_cast<const __m128i*>(from));
+}
+
+EVENKEEL_AVX inline __m128i add_addresses(const ConnectionKey& key) {
+  return _mm_xor_si128(load_words(key.low_address.data()), load_words(key.high_address.data()));
+}
+
+// The ports of a key, as one word.
+EVENKEEL_AVX inline int ports_of(const Packet* packet) { return load<int>(packet->key.low_port.data()); }
+
+// The folded words of four packets (see fold()), each in the lower half of a word of 32 bits.
+EVENKEEL_AVX inline __m128i fold_four(Packet* const* packets) {
+  const __m128i a = add_addresses(packets[0]->key), b = add_addresses(packets[1]->key);
+  const __m128i c = add_addresses(packets[2]->key), d = add_addresses(packets[3]->key);
+  const __m128i ab = _mm_xor_si128(_mm_unpacklo_epi32(a, b), _mm_unpackhi_epi32(a, b));
+  const __m128i cd = _mm_xor_si128(_mm_unpacklo_epi32(c, d), _mm_unpackhi_epi32(c, d));
+  __m128i ports = _mm_cvtsi32_si128(ports_of(packets[0]));
+  ports = _mm_insert_epi32(ports, ports_of(packets[1]), 1);
+  ports = _mm_insert_epi32(ports, ports_of(packets[2]), 2);
+  ports = _mm_insert_epi32(ports, ports_of(packets[3]), 3);
+  const __m128i addresses = _mm_xor_si128(_mm_unpacklo_epi64(ab, cd), _mm_unpackhi_epi64(ab, cd));
+  const __m128i words = _mm_xor_si128(addresses, ports);
+  return _mm_and_si128(_mm_xor_si128(words, _mm_srli_epi32(words, 16)), _mm_set1_epi32(0xffff));
+}
+
+// Of eight words at once what one of their nibbles contributes; `table` gives low bytes or high bytes.
+EVENKEEL_AVX inline __m128i look_up_nibbles(const HashState& state, std::size_t table,
+                                            const std::array<__m128i, 4>& nibbles) {
+  __m128i sum = _mm_shuffle_epi8(load_words(state.nibble_tables[table].data()), nibbles[0]);
+  for (std::size_t i = 1; i < nibbles.size(); ++i) {
+    const __m128i values = load_words(state.nibble_tables[table + i].data());
+    sum = _mm_xor_si128(sum, _mm_shuffle_epi8(values, nibbles[i]));
+  }
+  return sum;
+}
+
+EVENKEEL_AVX inline void store_four(Packet* const* packets, __m128i hashes) {
+  packets[0]->hash = static_cast<std::uint32_t>(_mm_cvtsi128_si32(hashes));
+  packets[1]->hash = static_cast<std::uint32_t>(_mm_extract_epi32(hashes, 1));
+  packets[2]->hash = static_cast<std::uint32_t>(_mm_extract_epi32(hashes, 2));
+  packets[3]->hash = static_cast<std::uint32_t>(_mm_extract_epi32(hashes, 3));
+}
+
+// Eight packets at once: their folded words side by side, and each nibble by a byte shuffle. The upper byte
+// of each lane is no nibble; it looks up what 0 contributes, which is nothing.
+EVENKEEL_AVX inline void hash_eight(const HashState& state, Packet* const* packets) {
+  const __m128i words = _mm_packus_epi32(fold_four(packets), fold_four(packets + 4));
+  const __m128i low_nibble = _mm_set1_epi16(0xf);
+  const std::array<__m128i, 4> nibbles = {
+      _mm_and_si128(words, low_nibble), _mm_and_si128(_mm_srli_epi16(words, 4), low_nibble),
+      _mm_and_si128(_mm_srli_epi16(words, 8), low_nibble), _mm_srli_epi16(words, 12)};
+  const __m128i high_bytes = _mm_slli_epi16(look_up_nibbles(state, 4, nibbles), 8);
+  const __m128i halves = _mm_or_si128(look_up_nibbles(state, 0, nibbles), high_bytes);
+  store_four(packets, _mm_unpacklo_epi16(halves, halves));
+  store_four(packets + 4, _mm_unpackhi_epi16(halves, halves));
+}
+
+EVENKEEL_AVX void symmetric_shuffle(const HashState& state, std::span<Packet* const> packets) {
+  std::size_t i = 0;
+  for (; i + 8 <= packets.size(); i += 8) hash_eight(state, &packets[i]);
+  symmetric_tables(state, packets.subspan(i));
+}
+
+// Every processor with pclmul but the first has AVX.
 #define EVENKEEL_CLMUL __attribute__((target("pclmul,avx")))
 
 // The Toeplitz hash of a 32-bit word x is the middle (bits 31 to 62) of its carry-less product with the 64
@@ -176,10 +243,6 @@ EVENKEEL_CLMUL inline __m128i multiply_two(__m128i words, __m128i windows) {
 
 EVENKEEL_CLMUL inline __m128i windows_at(const HashState& state, std::size_t word) {
   return _mm_loadu_si128(reinterpret_cast<const __m128i*>(&state.windows[word]));
-}
-
-EVENKEEL_CLMUL inline __m128i load_words(const void* from) {
-  return _mm_loadu_si128(static_cast<const __m128i*>(from));
 }
 
 // From low address, high address, low port, high port to words in the packet's own direction, each with its
@@ -232,10 +295,7 @@ EVENKEEL_CLMUL inline void hash_four(const HashState& state, Packet* const* pack
   const __m128i first = _mm_unpacklo_epi32(middle(state, *packets[0]), middle(state, *packets[1]));
   const __m128i second = _mm_unpacklo_epi32(middle(state, *packets[2]), middle(state, *packets[3]));
   const __m128i hashes = reverse_bits_of_words(_mm_unpacklo_epi64(first, second));
-  packets[0]->hash = static_cast<std::uint32_t>(_mm_cvtsi128_si32(hashes));
-  packets[1]->hash = static_cast<std::uint32_t>(_mm_extract_epi32(hashes, 1));
-  packets[2]->hash = static_cast<std::uint32_t>(_mm_extract_epi32(hashes, 2));
-  packets[3]->hash = static_cast<std::uint32_t>(_mm_extract_epi32(hashes, 3));
+  store_four(packets, hashes);
 }
 
 EVENKEEL_CLMUL void toeplitz_multiply(const HashState& state, std::span<Packet* const> packets) {
@@ -280,6 +340,11 @@ HashState HashState::toeplitz(std::span<const std::uint8_t> key) {
   state.symmetric = repeats_every_16_bits(key);
   for (std::size_t i = 0; i < state.windows.size(); ++i) state.windows[i] = key_window(key, 32 * i);
   for (std::size_t i = 0; i < kHashInputMax; ++i) state.byte_tables.push_back(byte_table(key, i));
+  for (std::size_t i = 0; i < 4 * 16; ++i) {
+    const std::uint32_t part = state.byte_tables[i / 32][i / 16 % 2 == 0 ? i % 16 : i % 16 * 16];
+    state.nibble_tables[i / 16][i % 16] = static_cast<std::uint8_t>(part);
+    state.nibble_tables[4 + i / 16][i % 16] = static_cast<std::uint8_t>(part >> 8);
+  }
   return state;
 }
 
@@ -299,6 +364,10 @@ std::vector<HashKernel> usable_kernels(const HashState& state) {
     kernels.push_back({"crc32c_tables", crc32c_tables});
     return kernels;
   }
+#if defined(__x86_64__)
+  if (state.symmetric && __builtin_cpu_supports("avx"))
+    kernels.push_back({"symmetric_shuffle", symmetric_shuffle});
+#endif
   if (state.symmetric) kernels.push_back({"symmetric_tables", symmetric_tables});
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("pclmul") && __builtin_cpu_supports("avx"))

@@ -30,6 +30,9 @@ struct HashState {
   ToeplitzKey key{};       // the bytes behind the 40th do not reach the result
   std::array<std::uint64_t, kHashInputMax / 4> windows{};
   std::vector<std::array<std::uint32_t, 256>> byte_tables;
+  // For a symmetric key: what each value of each nibble of the folded word contributes, lowest nibble first;
+  // the low bytes of that, then the high ones. (Both halves of the hash are alike.)
+  std::array<std::array<std::uint8_t, 16>, 8> nibble_tables{};
 
   // From a key of at least kToeplitzKeyMin bytes.
   static HashState toeplitz(std::span<const std::uint8_t> key);
