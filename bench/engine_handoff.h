@@ -63,13 +63,10 @@ class Handoff {
   // True where threads of its own take what is given: take() then only says how much that was.
   virtual bool takes_by_itself() const { return false; }
 
-  // [giver] Fills these descriptors, of which the first has this number. Not again for those that there was
-  // no room for.
+  // [giver] Writes to the first line of these descriptors, of which the first has this number. Not again for
+  // those that there was no room for.
   virtual void fill(std::span<Packet* const> burst, std::uint64_t number) {
-    for (Packet* packet : burst) {
-      packet->time_ns = static_cast<std::int64_t>(number);
-      packet->sequence = number++;
-    }
+    for (Packet* packet : burst) packet->time_ns = static_cast<std::int64_t>(number++);
   }
   // [giver] Gives the first of these, and returns how many; 0: there is no room now.
   virtual std::size_t give(std::span<Packet* const> burst) = 0;

@@ -60,13 +60,13 @@ struct alignas(64) Packet {
     kLaterFragment = 8,  // ... and not its first part: no transport header
   };
 
-  ConnectionKey key;            // [dispatcher]
-  std::int64_t time_ns = 0;     // [source] since 1970, as captured
-  std::int64_t now_ns = 0;      // [dispatcher] greatest time_ns at this source so far: never runs back
-  std::uint32_t ip_octets = 0;  // [dispatcher] total length of the metered IP datagram, header included
-  std::uint16_t bucket = 0;     // [dispatcher]
-  std::uint8_t flags = 0;       // [dispatcher] of Flag
-  std::uint8_t tcp_flags = 0;   // [dispatcher] byte 13 of the TCP header, or 0
+  ConnectionKey key;           // [dispatcher]
+  std::int64_t time_ns = 0;    // [source] since 1970, as captured
+  std::int64_t now_ns = 0;     // [dispatcher] greatest time_ns at this source so far: never runs back
+  std::uint32_t hash = 0;      // [dispatcher] of addresses and ports; [source] where hardware gave it
+  std::uint16_t bucket = 0;    // [dispatcher]
+  std::uint8_t flags = 0;      // [dispatcher] of Flag
+  std::uint8_t tcp_flags = 0;  // [dispatcher] byte 13 of the TCP header, or 0
 
   const std::uint8_t* data = nullptr;  // [source]
   std::uint32_t captured_length = 0;   // [source] bytes at data
@@ -74,7 +74,7 @@ struct alignas(64) Packet {
   std::uint64_t sequence = 0;    // [source] position at the source, from 0: an independent witness of order
   PacketBlock* block = nullptr;  // [source] to which it is released
   Packet* next = nullptr;        // [worker] link in a queue
-  std::uint32_t hash = 0;        // [dispatcher] of addresses and ports; [source] where hardware gave it
+  std::uint32_t ip_octets = 0;   // [dispatcher] total length of the metered IP datagram, header included
   std::uint16_t network_offset = 0;     // [dispatcher] of the metered IP header in data
   std::uint16_t transport_offset = 0;   // [dispatcher] 0 where there is none in the captured bytes
   std::uint16_t payload_offset = 0;     // [dispatcher] behind the transport header; 0 where unknown
