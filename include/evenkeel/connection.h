@@ -52,10 +52,8 @@ inline bool start_timer(ConnectionView& view, std::uint32_t timer, std::chrono::
   std::int64_t earliest_ns = kNoDeadline;
   for (std::uint32_t i = 0; i < view.timers; ++i)
     earliest_ns = view.deadlines[i] < earliest_ns ? view.deadlines[i] : earliest_ns;
-  const std::int64_t delay_ns = (delay < kTimerDelayMin ? kTimerDelayMin : delay).count();
-  // Of a packet at the end of time, never.
-  const std::int64_t deadline_ns =
-      view.now_ns > kNoDeadline - delay_ns ? kNoDeadline : view.now_ns + delay_ns;
+  // Packet times keep so far from the end of time that this cannot overflow.
+  const std::int64_t deadline_ns = view.now_ns + (delay < kTimerDelayMin ? kTimerDelayMin : delay).count();
   // Where an earlier time is looked at already, it is found then that it has moved on.
   view.deadline_came_nearer |= deadline_ns < earliest_ns;
   view.deadlines[timer] = deadline_ns;
@@ -99,7 +97,8 @@ class Connection {
   // from ending, and ends with it. Of a handler with kTimers = n there are timers 0 to n - 1.
   //
   // `delay` from now_ns(), whether the timer runs already or not. False, and nothing is changed, where there
-  // is no such timer or delay (negative, or above kTimerDelayMax).
+  // is no such timer or delay (negative, or above kTimerDelayMax), and in on_close(), where none runs any
+  // more.
   bool start_timer(std::chrono::nanoseconds delay, std::uint32_t timer = 0) {
     return detail::start_timer(view_, timer, delay);
   }

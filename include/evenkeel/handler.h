@@ -61,27 +61,27 @@ struct HandlerCalls {
 // Called by what the engine has, so that templates and overloads count; and by name, so that one with other
 // parameters is an error and not left out.
 template <typename H>
-concept has_on_open = requires {
+concept HasOnOpen = requires {
   &H::on_open;
 }
 || requires(H& h, Connection<typename H::State>& c, const Packet& p) { h.on_open(c, p); };
 template <typename H>
-concept has_on_timer = requires {
+concept HasOnTimer = requires {
   &H::on_timer;
 }
 || requires(H& h, Connection<typename H::State>& c) { h.on_timer(c, std::uint32_t{0}); };
 template <typename H>
-concept has_on_close = requires {
+concept HasOnClose = requires {
   &H::on_close;
 }
 || requires(H& h, Connection<typename H::State>& c, CloseReason r) { h.on_close(c, r); };
 template <typename H>
-concept has_on_idle = requires {
+concept HasOnIdle = requires {
   &H::on_idle;
 }
 || requires(H& h) { h.on_idle(); };
 template <typename H>
-concept has_cost = requires {
+concept HasCost = requires {
   &H::cost_ns;
 }
 || requires(const H& h, const Packet& p) { h.cost_ns(p); };
@@ -91,7 +91,7 @@ constexpr std::uint32_t timers_of() {
   if constexpr (requires { H::kTimers; }) {
     return H::kTimers;
   } else {
-    return has_on_timer<H> ? 1 : 0;
+    return HasOnTimer<H> ? 1 : 0;
   }
 }
 
@@ -107,7 +107,7 @@ struct Calls {
 
   static void open(void* handler, ConnectionView& view, const Packet& packet) {
     std::construct_at(static_cast<State*>(view.state));
-    if constexpr (has_on_open<H>) {
+    if constexpr (HasOnOpen<H>) {
       Handle connection(view);
       static_cast<H*>(handler)->on_open(connection, packet);
     }
@@ -117,23 +117,23 @@ struct Calls {
     static_cast<H*>(handler)->on_packet(connection, packet);
   }
   static void timer(void* handler, ConnectionView& view, [[maybe_unused]] std::uint32_t timer) {
-    if constexpr (has_on_timer<H>) {
+    if constexpr (HasOnTimer<H>) {
       Handle connection(view);
       static_cast<H*>(handler)->on_timer(connection, timer);
     }
   }
   static void close(void* handler, ConnectionView& view, [[maybe_unused]] CloseReason reason) {
-    if constexpr (has_on_close<H>) {
+    if constexpr (HasOnClose<H>) {
       Handle connection(view);
       static_cast<H*>(handler)->on_close(connection, reason);
     }
     std::destroy_at(static_cast<State*>(view.state));
   }
   static void idle(void* handler) {
-    if constexpr (has_on_idle<H>) static_cast<H*>(handler)->on_idle();
+    if constexpr (HasOnIdle<H>) static_cast<H*>(handler)->on_idle();
   }
   static std::int64_t cost_ns(const void* handler, const Packet& packet) {
-    if constexpr (has_cost<H>) {
+    if constexpr (HasCost<H>) {
       return static_cast<const H*>(handler)->cost_ns(packet);
     } else {
       return 0;
@@ -146,8 +146,8 @@ struct Calls {
                                           .packet = packet,
                                           .timer = timer,
                                           .close = close,
-                                          .idle = has_on_idle<H> ? idle : nullptr,
-                                          .cost_ns = has_cost<H> ? cost_ns : nullptr};
+                                          .idle = HasOnIdle<H> ? idle : nullptr,
+                                          .cost_ns = HasCost<H> ? cost_ns : nullptr};
 };
 
 }  // namespace detail

@@ -236,6 +236,44 @@ TEST(Timers, APacketAtTheEndOfTimeDoesNotHoldUpTheEngine) {
   EXPECT_EQ(engine->report().packets.processed, 4u);
 }
 
+struct Restless {
+  struct State {};
+  void on_packet(Connection<State>& connection, const Packet&) { connection.start_timer(1ms); }
+  void on_timer(Connection<State>& connection, std::uint32_t) {
+    connection.start_timer(1ms);
+    if (ended) return;
+    const std::uint16_t port = connection.initiator().port;
+    longest = std::max(longest, run = port == last ? run + 1 : 1);
+    last = port;
+    ++fired;
+  }
+  void on_close(Connection<State>& connection, CloseReason) {
+    timers_in_close += connection.start_timer(1ms) || connection.timer_runs();
+  }
+  int run = 0, longest = 0, timers_in_close = 0;
+  std::uint16_t last = 0;
+  static inline std::atomic<int> fired{0};
+  static inline std::atomic<bool> ended{false};
+};
+
+TEST(Timers, OneThatStartsItselfAnewDoesNotHoldUpThoseOfOthersAfterAGap) {
+  constexpr std::int64_t kBegin_ns = 1'700'000'000'000'000'000;
+  auto source = *PushSource::make({});
+  for (const std::uint16_t port : {1000, 1001}) {
+    push_all(*source,
+             {PacketBuilder().ipv4("10.0.0.1", "10.0.0.2").udp(port, 53).time_ns(kBegin_ns).build()});
+  }
+  auto engine = Engine<Restless>::make({.sources = {source}, .workers = 1});
+  ASSERT_TRUE(engine->start().ok());
+  source->pass_time(kBegin_ns + 10'000'000'000);
+  while (Restless::fired < 128) std::this_thread::yield();
+  Restless::ended = true;
+  source->end();
+  ASSERT_TRUE(engine->wait().ok());
+  EXPECT_EQ(engine->handler(0).longest, 64);
+  EXPECT_EQ(engine->handler(0).timers_in_close, 0);
+}
+
 // Callbacks whose addresses cannot be taken are called all the same.
 struct Generic {
   struct State {};
