@@ -250,6 +250,9 @@ class alignas(base::kCacheLine) TimerWheel {
   void find_earliest(TimerChunkCache& chunks);
   Spot earliest_flat(TimerChunkCache& chunks) const;
   template <TimerStates States, typename Fire>
+  bool serve_entry(TimerChunkCache& chunks, States& states, Entry entry, ChunkIndex& head, ListName list,
+                   Fire& fire);
+  template <TimerStates States, typename Fire>
   bool serve_flat(TimerChunkCache& chunks, States& states, std::uint32_t& budget, Fire&& fire);
   template <TimerStates States, typename Fire>
   bool serve_run(TimerChunkCache& chunks, States& states, std::uint32_t& budget, Fire&& fire);
@@ -574,6 +577,23 @@ inline auto TimerWheel<Clock>::earliest_flat(TimerChunkCache& chunks) const -> S
   return earliest;
 }
 
+// Looks at an entry that was taken off a list: fires it, drops it, or files it anew. Without memory for that
+// it goes back: false.
+template <typename Clock>
+template <TimerStates States, typename Fire>
+inline bool TimerWheel<Clock>::serve_entry(TimerChunkCache& chunks, States& states, Entry entry,
+                                           ChunkIndex& head, ListName list, Fire& fire) {
+  TimerState& state = states.state(entry.name());
+  const std::uint64_t deadline = deadline_tick(state);
+  if (!stays(state, deadline)) {
+    finish(entry.name(), state, deadline, fire);
+    return true;
+  }
+  if (file(chunks, entry.name(), state, deadline)) return true;
+  push_back(chunks, states, head, list, entry);
+  return false;
+}
+
 // Looks at entries of the flat list that are due at the position.
 template <typename Clock>
 template <TimerStates States, typename Fire>
@@ -586,14 +606,7 @@ bool TimerWheel<Clock>::serve_flat(TimerChunkCache& chunks, States& states, std:
     if (budget == 0) return false;
     --budget;
     take_out(chunks, states, spot);
-    TimerState& state = states.state(entry.name());
-    const std::uint64_t deadline = deadline_tick(state);
-    if (!stays(state, deadline)) {
-      finish(entry.name(), state, deadline, fire);
-    } else if (!file(chunks, entry.name(), state, deadline)) {
-      push_back(chunks, states, flat_, kFlatList, entry);
-      return false;
-    }
+    if (!serve_entry(chunks, states, entry, flat_, kFlatList, fire)) return false;
   }
   due_list_ = kNoList;
   return true;
@@ -607,15 +620,7 @@ bool TimerWheel<Clock>::serve_run(TimerChunkCache& chunks, States& states, std::
   while (run_ != kNoChunk && first_of_run(chunks) <= position_) {
     if (budget == 0) return false;
     --budget;
-    const Entry entry = pop_run(chunks);
-    TimerState& state = states.state(entry.name());
-    const std::uint64_t deadline = deadline_tick(state);
-    if (!stays(state, deadline)) {
-      finish(entry.name(), state, deadline, fire);
-    } else if (!file(chunks, entry.name(), state, deadline)) {
-      push_back(chunks, states, run_, kRunList, entry);
-      return false;
-    }
+    if (!serve_entry(chunks, states, pop_run(chunks), run_, kRunList, fire)) return false;
   }
   due_list_ = kNoList;
   return true;
