@@ -18,6 +18,8 @@ namespace evenkeel::base {
   X(kSkipFence, "skip_fence", "order: an old owner lets go before it has read its own kernel ring")     \
   X(kSkipGracePeriod, "skip_grace_period",                                                              \
     "order: the kernel's new table counts while packets that met the old one are on their way")         \
+  X(kStayStarved, "stay_starved",                                                                       \
+    "progress: a kernel ring whose descriptors are all lent out is not read up to its fence")           \
   X(kForgetParked, "forget_parked", "conservation: parked packets are lost at a handover")              \
   X(kServeUnowned, "serve_unowned", "ownership: a worker serves a bucket that is on its way to it")     \
   X(kLoseTimers, "lose_timers", "timers: a new owner does not look for what is due in its bucket")      \

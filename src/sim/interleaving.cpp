@@ -369,7 +369,7 @@ bool Interleaving::done() const {
 }
 
 std::uint64_t Interleaving::dropped() const {
-  std::uint64_t sum = 0;
+  std::uint64_t sum = kernel_ == nullptr ? 0 : kernel_->dropped();
   for (const auto& meters : engine_->dispatcher_meters())
     for (const auto& counter : meters.dropped) sum += counter.read();
   for (const auto& meters : engine_->worker_meters())
@@ -381,6 +381,7 @@ std::uint64_t Interleaving::dropped() const {
 void Interleaving::check_laws() {
   LawBook::Counted counted;
   counted.dropped = dropped();
+  if (kernel_ != nullptr) kernel_->reclaim();
   for (const auto& source : sources_) counted.lent += source->lent();
   for (const auto& meters : engine_->dispatcher_meters())
     for (const auto& counter : meters.by_parse_reason) counted.other += counter.read();
@@ -415,6 +416,7 @@ void Interleaving::check_end() {
     result_.shed += meters.shed_by_limit.read() + meters.shed_by_delay.read();
     if (meters.waiting_packets.read() != 0) laws_.violate("conservation: packets are left in a queue");
   }
+  if (kernel_ != nullptr) kernel_->reclaim();
   for (const auto& source : sources_)
     if (!source->all_released()) laws_.violate("conservation: a packet was not given back to its source");
 }

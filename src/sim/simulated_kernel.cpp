@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "base/check.h"
 #include "base/fault.h"
@@ -13,20 +14,59 @@ namespace evenkeel::sim {
 ReceiveStatus KernelRing::receive(std::span<Packet*> out, std::size_t& count) {
   count = 0;
   if (packets_.empty()) return ended_ ? ReceiveStatus::kEnd : ReceiveStatus::kIdle;
+  reclaim();
   const std::size_t wanted = std::min<std::size_t>(1 + random_.below(out.size()), packets_.size());
-  for (; count < wanted; ++count) {
-    out[count] = packets_.front();
+  for (Descriptor& descriptor : descriptors_) {
+    if (count == wanted) break;
+    if (descriptor.original == nullptr) out[count++] = lend(descriptor);
+  }
+  if (count == 0) drop_to_fence();
+  return count == 0 ? ReceiveStatus::kIdle : ReceiveStatus::kMore;
+}
+
+Packet* KernelRing::lend(Descriptor& descriptor) {
+  descriptor.original = packets_.front();
+  descriptor.packet = *descriptor.original;
+  descriptor.packet.block = &descriptor.ledger;
+  descriptor.ledger.hand_out(1);
+  packets_.pop_front();
+  ++taken_;
+  return &descriptor.packet;
+}
+
+void KernelRing::reclaim() {
+  for (Descriptor& descriptor : descriptors_) {
+    if (descriptor.original == nullptr || !descriptor.ledger.all_released()) continue;
+    std::exchange(descriptor.original, nullptr)->block->release(1);
+  }
+}
+
+// As live rings do (source/af_packet/packet_ring.cpp): what holds the descriptors may wait for another
+// worker, and that one for this fence.
+void KernelRing::drop_to_fence() {
+  if (base::fault(base::Fault::kStayStarved)) return;
+  for (; taken_ < fence_; ++taken_, ++dropped_) {
+    packets_.front()->block->release(1);
     packets_.pop_front();
   }
-  taken_ += count;
-  return ReceiveStatus::kMore;
 }
 
 SimulatedKernel::SimulatedKernel(std::uint64_t seed, Source& wire, const packet::Hasher& hasher,
                                  std::uint32_t workers)
     : random_(seed), wire_(wire), hasher_(hasher), processors_(1 + random_.below(4)) {
+  const std::size_t descriptors = std::size_t{1} << random_.below(8);
   for (std::uint32_t i = 0; i < workers; ++i)
-    rings_.push_back(std::make_unique<KernelRing>(random_, wire.can_wait()));
+    rings_.push_back(std::make_unique<KernelRing>(random_, wire.can_wait(), descriptors));
+}
+
+std::uint64_t SimulatedKernel::dropped() const {
+  std::uint64_t sum = 0;
+  for (const auto& ring : rings_) sum += ring->dropped();
+  return sum;
+}
+
+void SimulatedKernel::reclaim() {
+  for (const auto& ring : rings_) ring->reclaim();
 }
 
 void SimulatedKernel::step() {

@@ -6,6 +6,9 @@
 // What the real kernel promises, and no more: publish() returns when no packet that met the table before is
 // still on its way.
 //
+// A ring has few descriptors, as a real one; while they are all lent out it gives nothing, but what stands
+// before a fence it drops.
+//
 // Thread: the simulation's one thread.
 #pragma once
 
@@ -27,7 +30,8 @@ namespace evenkeel::sim {
 // What a worker's dispatcher receives from.
 class KernelRing final : public Source, public engine::SteeredSource {
  public:
-  KernelRing(base::Random& random, bool waits) : random_(random), waits_(waits) {}
+  KernelRing(base::Random& random, bool waits, std::size_t descriptors)
+      : random_(random), waits_(waits), descriptors_(descriptors) {}
 
   void put(Packet* packet) {
     packets_.push_back(packet);
@@ -42,11 +46,26 @@ class KernelRing final : public Source, public engine::SteeredSource {
   void begin_fence() override { fence_ = put_; }
   bool fence_passed() override { return taken_ >= fence_; }
 
+  // Takes descriptors back whose packets were released.
+  void reclaim();
+  std::uint64_t dropped() const { return dropped_; }
+
  private:
+  // What a dispatcher is lent instead of the packet on the wire.
+  struct Descriptor {
+    PacketBlock ledger;
+    Packet packet;
+    const Packet* original = nullptr;  // lent out, while it is set
+  };
+
+  Packet* lend(Descriptor& descriptor);
+  void drop_to_fence();
+
   base::Random& random_;
   const bool waits_;
   std::deque<Packet*> packets_;
-  std::uint64_t put_ = 0, taken_ = 0, fence_ = 0;
+  std::vector<Descriptor> descriptors_;
+  std::uint64_t put_ = 0, taken_ = 0, fence_ = 0, dropped_ = 0;
   bool ended_ = false;
 };
 
@@ -56,6 +75,9 @@ class SimulatedKernel final : public bucket::KernelTable {
   SimulatedKernel(std::uint64_t seed, Source& wire, const packet::Hasher& hasher, std::uint32_t workers);
 
   KernelRing& ring(std::uint32_t worker) { return *rings_[worker]; }
+  // Of all rings.
+  std::uint64_t dropped() const;
+  void reclaim();
 
   // The table at the start.
   void begin(std::span<const std::uint16_t> owners) { table_.assign(owners.begin(), owners.end()); }
