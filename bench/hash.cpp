@@ -29,7 +29,7 @@ constexpr std::size_t kBatch = 64;
 constexpr int kRounds = 41;
 // Batches take turns, so that the branch predictor does not learn the bits of 64 connections by heart, as no
 // real traffic lets it.
-constexpr std::size_t kBatches = 32;
+constexpr std::size_t kBatches = 128;
 constexpr int kTurnsInRound = 12;
 
 // Connections in the form that each contender takes: packets as the engine has them, and for DPDK arrays of
