@@ -24,7 +24,9 @@ struct NumberedPacket {
 };
 
 // Sends one packet of each connection every `pause`, until told to stop; then sent() is what left. Stays on
-// one CPU: a veth receives on the sender's CPU, so that a sender that moves would itself reorder.
+// one CPU: a veth receives on the sender's CPU, so that a sender that moves would itself reorder. Where it is
+// told how many have arrived, it waits rather than have many on their way: else queues overflow on a machine
+// that leaves the receiver no time.
 class NumberedSender {
  public:
   NumberedSender(std::uint32_t connections, const char* to, std::uint16_t port) : sent_(connections) {
@@ -35,12 +37,17 @@ class NumberedSender {
       (void)connect(sockets_.back().get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
     }
   }
-  void run(const std::atomic<bool>& stop, std::chrono::microseconds pause) {
+  void run(const std::atomic<bool>& stop, std::chrono::microseconds pause,
+           const std::atomic<std::uint64_t>* arrived = nullptr) {
     cpu_set_t cpus;
     CPU_ZERO(&cpus);
     CPU_SET(0, &cpus);
     (void)sched_setaffinity(0, sizeof cpus, &cpus);
     while (!stop.load(std::memory_order_relaxed)) {
+      if (arrived != nullptr && sent() > arrived->load(std::memory_order_relaxed) + kOnTheirWayMax) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        continue;
+      }
       for (std::uint32_t i = 0; i < sockets_.size(); ++i) {
         const NumberedPacket packet{.connection = i, .number = sent_[i]};
         if (send(sockets_[i].get(), &packet, sizeof packet, 0) == sizeof packet) ++sent_[i];
@@ -55,6 +62,7 @@ class NumberedSender {
   }
 
  private:
+  static constexpr std::uint64_t kOnTheirWayMax = 4'096;
   std::vector<base::FileDescriptor> sockets_;
   std::vector<std::uint32_t> sent_;
 };
@@ -82,12 +90,13 @@ class NumberedReceiver {
     }
   }
   bool bound() const { return bound_; }
-  std::uint64_t received() const { return received_; }
+  // [any]
+  const std::atomic<std::uint64_t>& received() const { return received_; }
   std::uint64_t out_of_order() const { return out_of_order_; }
 
  private:
   void take(const NumberedPacket& packet) {
-    ++received_;
+    received_.fetch_add(1, std::memory_order_relaxed);
     if (packet.connection >= next_.size()) return;
     std::uint32_t& next = next_[packet.connection];
     if (packet.number < next) ++out_of_order_;
@@ -96,7 +105,7 @@ class NumberedReceiver {
   base::FileDescriptor socket_;
   std::vector<std::uint32_t> next_;
   bool bound_ = false;
-  std::uint64_t received_ = 0;
+  std::atomic<std::uint64_t> received_{0};
   std::uint64_t out_of_order_ = 0;
 };
 

@@ -234,19 +234,6 @@ double Measured::max_over_mean() const {
   return worst / (total_load / total_capacity);
 }
 
-double Measured::max_over_mean_before() const {
-  if (total_load <= 0) return 1;
-  const double removed_capacity = capacity_max();
-  double worst = 0, capacities = 0;
-  for (const ProcessorLoad& processor : processors) {
-    if (processor.load <= 0 && processor.capacity <= 0) continue;
-    const double capacity = processor.capacity > 0 ? processor.capacity : removed_capacity;
-    worst = std::max(worst, processor.load / capacity);
-    capacities += capacity;
-  }
-  return std::max(1.0, worst / (total_load / capacities));  // 1: against rounding
-}
-
 double Measured::capacity_max() const {
   double fastest = 0;
   for (const ProcessorLoad& processor : processors) fastest = std::max(fastest, processor.capacity);

@@ -5,6 +5,7 @@
 // number of buckets or processors grows.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -42,9 +43,22 @@ class Measured {
   }
   // max / mean of L_i / c_i over the processors with a capacity; 1 where there is no load.
   double max_over_mean() const;
-  // The same of what was measured, before anything moves: a processor of capacity 0 that still has load
-  // counts as if it had the capacity of the fastest. At least 1, and at least lower_bound().
-  double max_over_mean_before() const;
+  // The same of any loads of the processors, as they are measured or planned: a processor of capacity 0 that
+  // has load counts as if it had the capacity of the fastest. At least 1, and at least lower_bound().
+  template <typename LoadOf>  // load_of(std::size_t processor)
+  double max_over_mean_if(const LoadOf& load_of) const {
+    if (total_load <= 0) return 1;
+    const double fastest = capacity_max(), rounding = 1e-9 * total_load;
+    double worst = 0, capacities = 0;
+    for (std::size_t i = 0; i < processors.size(); ++i) {
+      const bool in_service = processors[i].capacity > 0;
+      if (!in_service && load_of(i) <= rounding) continue;
+      const double capacity = in_service ? processors[i].capacity : fastest;
+      worst = std::max(worst, load_of(i) / capacity);
+      capacities += capacity;
+    }
+    return std::max(1.0, worst / (total_load / capacities));
+  }
   // What no assignment can beat: the mean, and the largest bucket on the fastest processor.
   double lower_bound() const;
 

@@ -41,16 +41,13 @@ void PlanBuilder::finish(const Snapshot& snapshot, const Measured& measured, Pla
     plan.moves.push_back({bucket, from, to, snapshot.bucket_load[bucket.value()], destination.reason});
   }
   plan.total_index = 0;
-  plan.max_over_mean_before = measured.max_over_mean_before();
+  plan.max_over_mean_before =
+      measured.max_over_mean_if([&](std::size_t i) { return plan.processors[i].load; });
   plan.lower_bound = measured.lower_bound();
-  double worst = 0;
-  for (std::size_t i = 0; i < measured.processors.size(); ++i) {
-    double& after = plan.processors[i].after;
-    after = std::max(0.0, after);  // the last digits of a sum that should be 0
-    if (snapshot.capacity[i] > 0) worst = std::max(worst, after / snapshot.capacity[i]);
-  }
+  // The last digits of a sum that should be 0 may be below.
+  for (ProcessorDetail& processor : plan.processors) processor.after = std::max(0.0, processor.after);
   plan.max_over_mean_after =
-      measured.total_load > 0 ? worst / (measured.total_load / measured.total_capacity) : 1;
+      measured.max_over_mean_if([&](std::size_t i) { return plan.processors[i].after; });
 }
 
 std::size_t Evacuation::run(const Snapshot& snapshot, const Measured& measured, std::vector<double>& load,

@@ -65,6 +65,7 @@ using Body = std::function<void(Steering&, const std::function<void()>& end_traf
 
 Outcome under_traffic(XdpMode mode, const XdpCpumapOptions& wanted, const Body& body,
                       std::chrono::microseconds pause = 500us) {
+  const bool may_lose = pause == 0us || wanted.kernel.queue_size != XdpCpumapOptions().kernel.queue_size;
   tests::TwoHosts hosts;
   if (mode == XdpMode::kNative)
     hosts.run_on(Host::kA, "ethtool -K " + hosts.interface(Host::kA) + " tx off >/dev/null");
@@ -103,7 +104,8 @@ Outcome under_traffic(XdpMode mode, const XdpCpumapOptions& wanted, const Body& 
                      outcome.error = started.error().message;
                      return;
                    }
-                   sending = std::thread([&] { sender->run(stop_sending, pause); });
+                   const auto* const arrived = may_lose ? nullptr : &receiver->received();
+                   sending = std::thread([&, arrived] { sender->run(stop_sending, pause, arrived); });
                    body(**steering, end_traffic, outcome);
                    if (auto totals = (*steering)->totals(); totals) outcome.totals = *totals;
                  })
