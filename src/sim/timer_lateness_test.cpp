@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "base/random.h"
 #include "sim/virtual_clock.h"
@@ -64,6 +66,73 @@ TEST(TimerLateness, IsAtMostATickAndASliceHoweverManyCallsWait) {
   constexpr std::int64_t kSlice_ns = timer::kSliceEntries * kExpiry_ns;
   EXPECT_GT(fired, 10'000u);
   EXPECT_LE(late_max_ns, kTick_ns + kSlice_ns);
+}
+
+// Starts its timer again, as a handler of the service does: at once where it may, else through the thread's
+// own lane. In the midst of a slice a new table is adopted there.
+struct Restarting {
+  timer::Core* core;
+  timer::TimerWorker<VirtualClock, Restarting>** worker;
+  std::uint64_t* now_ns;
+  std::uint64_t *at_once, *queued, *refused;
+  bool* adopts;
+
+  void operator()(const TimerExpiry& expiry) const {
+    if (std::exchange(*adopts, false)) core->adopt_newest();
+    const timer::TimerCommand command{.kind = timer::TimerCommand::Kind::kStart,
+                                      .bucket = expiry.connection.bucket,
+                                      .generation = expiry.connection.generation,
+                                      .slot_or_version = expiry.connection.slot,
+                                      .deadline_ns = static_cast<std::int64_t>(*now_ns)};
+    if ((*worker)->try_directly(command)) {
+      ++*at_once;
+    } else {
+      ++*(core->lane(0).send(command) ? queued : refused);
+    }
+  }
+};
+
+TEST(TimerCalls, OfHandlersForTheirOwnThreadAreDoneAtOnceAgainAfterAMark) {
+  auto made = timer::Core::make({.workers = 2,
+                                 .caller_lanes = 1,
+                                 .buckets = 4,
+                                 .connections_max = kConnections,
+                                 .resolution_ns = kTick_ns});
+  ASSERT_TRUE(made.ok());
+  timer::Core& core = **made;
+  std::uint64_t now_ns = 1'000'000'000, at_once = 0, queued = 0, refused = 0;
+  bool adopts = false;
+  timer::TimerWorker<VirtualClock, Restarting>* worker = nullptr;
+  timer::TimerWorker<VirtualClock, Restarting> first(
+      core, ProcessorId(0), VirtualClock(&now_ns),
+      Restarting{&core, &worker, &now_ns, &at_once, &queued, &refused, &adopts});
+  worker = &first;
+  ASSERT_EQ(core.board.newest().owner[0], 0u);
+  ASSERT_EQ(core.board.newest().owner[1], 1u);
+  // All due again in each tick: far more than a slice.
+  for (std::uint32_t i = 0; i < kConnections; ++i) {
+    const auto connection = core.connections->add(BucketId(0), i);
+    ASSERT_TRUE(connection.has_value());
+    ASSERT_TRUE(worker->try_directly({.kind = timer::TimerCommand::Kind::kStart,
+                                      .bucket = 0,
+                                      .generation = connection->generation,
+                                      .slot_or_version = connection->slot,
+                                      .deadline_ns = static_cast<std::int64_t>(now_ns)}));
+  }
+  const auto run_steps = [&] {
+    for (int step = 0; step < 100; ++step) {
+      now_ns += kTick_ns / 4;
+      worker->step();
+    }
+  };
+  run_steps();
+  EXPECT_EQ(queued, 0u);
+  core.board.publish(std::array{bucket::Reassignment{BucketId(1), ProcessorId(1), ProcessorId(0)}});
+  adopts = true;
+  run_steps();
+  EXPECT_GT(queued, 0u) << "the mark stood in the ring for the rest of a slice";
+  EXPECT_LE(queued, timer::kSliceEntries);
+  EXPECT_EQ(refused, 0u);
 }
 
 }  // namespace
