@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <ostream>
 #include <string>
 #include <thread>
 #include <tuple>
@@ -69,6 +70,8 @@ struct Way {
   const char* ample;
   std::size_t mtu;  // as large as this way takes
 };
+// In the names of tests.
+void PrintTo(const Way& way, std::ostream* out) { *out << way.name; }
 constexpr Way kAfPacket{"AfPacket", "af_packet:", "", "", 60'000};
 constexpr Way kXdpNative{"AfXdpNative", "af_xdp:", ",mode=native", ",frames=32768", 1'500};
 constexpr Way kXdpGeneric{"AfXdpGeneric", "af_xdp:", ",mode=generic", ",frames=32768", 1'500};
