@@ -76,8 +76,8 @@ EVENKEEL_API evenkeel_status evenkeel_source_new(const char* name, uint32_t pack
 /* The engines that were made of it go on. */
 EVENKEEL_API void evenkeel_source_free(evenkeel_source* source);
 /* A source feeds one engine at a time: while it does, making another of it is a usage error; when that engine
- * has ended, it is closed. "filter", "speed" and "duration" are for inputs: with a source, they are usage
- * errors. */
+ * has ended, it is closed, and another engine of it is a usage error, too. "filter", "speed" and "duration"
+ * are for inputs: with a source, they are usage errors. */
 EVENKEEL_API evenkeel_status evenkeel_options_add_source(evenkeel_options* options, evenkeel_source* source,
                                                          evenkeel_error* error);
 
@@ -111,7 +111,7 @@ typedef struct evenkeel_packet {
   uint32_t ip_octets;        /* of the IP datagram, header included */
   uint16_t network_offset;   /* of the IP header in data */
   uint16_t transport_offset; /* 0: there is none in the captured bytes */
-  uint16_t payload_offset;   /* 0: not known */
+  uint16_t payload_offset;   /* 0: not known; behind captured_length where not all was captured */
   uint8_t tcp_flags;         /* 0: none */
   uint8_t forward;           /* goes the way of the connection's first packet */
   int64_t time_ns;           /* since 1970, as captured */

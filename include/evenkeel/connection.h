@@ -94,7 +94,9 @@ class Connection {
 
   // Timers fire once for each start, by packet time, in the order of their times among themselves and with
   // the connection's packets: from a file always at the same places. A timer does not keep its connection
-  // from ending, and ends with it. Of a handler with kTimers = n there are timers 0 to n - 1.
+  // from ending, and ends with it. Of a handler with kTimers = n there are timers 0 to n - 1. One that always
+  // starts itself anew is called for each of its delays in a gap of packet time, as far as the connection
+  // lasts, and all of them in one go: with a short delay and a long idle timeout, that holds its worker up.
   //
   // `delay` from now_ns(), whether the timer runs already or not. False, and nothing is changed, where there
   // is no such timer or delay (negative, or above kTimerDelayMax), and in on_close(), where none runs any

@@ -77,7 +77,8 @@ struct alignas(64) Packet {
   std::uint32_t ip_octets = 0;   // [dispatcher] total length of the metered IP datagram, header included
   std::uint16_t network_offset = 0;     // [dispatcher] of the metered IP header in data
   std::uint16_t transport_offset = 0;   // [dispatcher] 0 where there is none in the captured bytes
-  std::uint16_t payload_offset = 0;     // [dispatcher] behind the transport header; 0 where unknown
+  std::uint16_t payload_offset = 0;     // [dispatcher] behind the transport header, which may be behind
+                                        // captured_length where not all was captured; 0 where unknown
   std::uint16_t source = 0;             // [source] which of the run's inputs
   LinkType link = LinkType::kEthernet;  // [source]
   std::uint64_t queued_ticks = 0;       // [worker] when it entered the queue, by the worker's clock

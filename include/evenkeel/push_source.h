@@ -46,7 +46,7 @@ enum class PushStatus : std::uint8_t {
   kTaken,
   kFull,     // the engine holds packets_max already: try again, or let it go
   kTooLong,  // longer than a packet can be
-  kClosed,   // after end(), or when the engine has ended; it stays so: another engine needs another source
+  kClosed,   // after end(), or when the engine has ended; it stays so: another engine of it is a usage error
 };
 
 class EVENKEEL_API PushSource : public Source {

@@ -109,7 +109,7 @@ struct Report {
   double max_over_mean = 1;         // the greatest load of a worker over the mean; 1 is level
   double static_max_over_mean = 1;  // had every bucket stayed where it started
   std::uint64_t rebalances = 0;     // rounds whose plan had a move
-  std::uint64_t moves = 0;          // buckets handed over
+  std::uint64_t moves = 0;          // buckets that plans moved; an actuator of one's own may hold some back
   std::vector<ProcessorId> bucket_owners;
   QueueingReport queueing;
   EngineTimers timers;

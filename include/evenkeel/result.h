@@ -20,8 +20,16 @@ struct Error {
   std::string message;
 };
 
-inline Error usage_error(std::string message) { return {ErrorKind::kUsage, std::move(message)}; }
-inline Error runtime_error(std::string message) { return {ErrorKind::kRuntime, std::move(message)}; }
+// What a message quotes (a name, an expression) may have line ends: they become spaces.
+inline Error make_error(ErrorKind kind, std::string message) {
+  for (char& c : message)
+    if (c == '\n' || c == '\r') c = ' ';
+  return {kind, std::move(message)};
+}
+inline Error usage_error(std::string message) { return make_error(ErrorKind::kUsage, std::move(message)); }
+inline Error runtime_error(std::string message) {
+  return make_error(ErrorKind::kRuntime, std::move(message));
+}
 
 // A value, or the reason why there is none. Reading the side that is not there is a bug of the caller.
 template <typename T>

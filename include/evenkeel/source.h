@@ -96,6 +96,9 @@ class EVENKEEL_API Source {
   // receive() may be called for some milliseconds more. May be called more than once.
   virtual void closed() {}
 
+  // [any] Whether the source cannot begin anew after closed(): to make an engine of it is a usage error then.
+  virtual bool is_over() const { return false; }
+
   // For people: "capture.pcap", "generator:campus".
   virtual std::string name() const = 0;
 

@@ -17,8 +17,8 @@ namespace evenkeel::engine {
 //   open(connection, packet)                  a new connection; its State is fresh
 //   packet(connection, packet)                each packet of it, in arrival order
 //   deadline_ns(connection)                   packet time at which due() is to be called; kNoDeadline: never
-//   due(key, connection, now_ns)              that time has come; where it leaves a deadline at or before
-//                                             now_ns, it is called again at the next tick
+//   due(key, connection, now_ns)              that time has come; it may not have a deadline at or before
+//                                             now_ns any more
 //   close(key, connection, reason, now_ns)    its end, in packet time; the State is gone after the call
 //   idle()                                    nothing to do for now: a chance to flush what was gathered
 //

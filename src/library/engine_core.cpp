@@ -158,6 +158,9 @@ Result<void> Core::open_sources(const runtime::RunOptions& run) {
       return usage_error(fmt::format("source {} feeds another engine: each engine needs a source of its own",
                                      source->name()));
     claimed_.push_back(source.get());
+    if (source->is_over())
+      return usage_error(
+          fmt::format("source {} was closed with the engine that it fed: make another one", source->name()));
     const std::size_t number = options_.inputs.size() + checked_sources_.size();
     checked_sources_.push_back(std::make_unique<CheckedSource>(*source, static_cast<std::uint16_t>(number)));
     sources_.push_back(checked_sources_.back().get());
@@ -188,7 +191,8 @@ void Core::close_sources() {
 }
 
 void Core::stop() {
-  stopped_.store(true, std::memory_order_relaxed);
+  // A source that is told may stop the engine in turn.
+  if (stopped_.exchange(true, std::memory_order_relaxed)) return;
   // Whoever feeds a source learns at once that nobody will take its packets.
   close_sources();
 }

@@ -241,36 +241,26 @@ struct Restless {
   void on_packet(Connection<State>& connection, const Packet&) { connection.start_timer(1ms); }
   void on_timer(Connection<State>& connection, std::uint32_t) {
     connection.start_timer(1ms);
-    if (ended) return;
-    const std::uint16_t port = connection.initiator().port;
-    longest = std::max(longest, run = port == last ? run + 1 : 1);
-    last = port;
     ++fired;
   }
   void on_close(Connection<State>& connection, CloseReason) {
     timers_in_close += connection.start_timer(1ms) || connection.timer_runs();
   }
-  int run = 0, longest = 0, timers_in_close = 0;
-  std::uint16_t last = 0;
+  int timers_in_close = 0;
   static inline std::atomic<int> fired{0};
-  static inline std::atomic<bool> ended{false};
 };
 
-TEST(Timers, OneThatStartsItselfAnewDoesNotHoldUpThoseOfOthersAfterAGap) {
+TEST(Timers, AllThatIsDueFiresWhenTimePassesAtOnceAndNoneRunsInOnClose) {
   constexpr std::int64_t kBegin_ns = 1'700'000'000'000'000'000;
   auto source = *PushSource::make({});
-  for (const std::uint16_t port : {1000, 1001}) {
-    push_all(*source,
-             {PacketBuilder().ipv4("10.0.0.1", "10.0.0.2").udp(port, 53).time_ns(kBegin_ns).build()});
-  }
+  push_all(*source, {PacketBuilder().ipv4("10.0.0.1", "10.0.0.2").udp(1000, 53).time_ns(kBegin_ns).build()});
   auto engine = Engine<Restless>::make({.sources = {source}, .workers = 1});
   ASSERT_TRUE(engine->start().ok());
-  source->pass_time(kBegin_ns + 10'000'000'000);
-  while (Restless::fired < 128) std::this_thread::yield();
-  Restless::ended = true;
+  source->pass_time(kBegin_ns + 1'000'000'000);
+  while (Restless::fired < 1000) std::this_thread::yield();
   source->end();
   ASSERT_TRUE(engine->wait().ok());
-  EXPECT_EQ(engine->handler(0).longest, 64);
+  EXPECT_EQ(Restless::fired, 1000);
   EXPECT_EQ(engine->handler(0).timers_in_close, 0);
 }
 
@@ -652,7 +642,9 @@ TEST(OwnSource, FeedsOneEngineAtATime) {
     source->end();
     EXPECT_TRUE(first->run().ok());
   }
-  EXPECT_TRUE(Engine<Biographer>::make({.sources = {source}}).ok()) << "the first is gone";
+  const auto third = Engine<Biographer>::make({.sources = {source}});
+  ASSERT_FALSE(third.ok());
+  EXPECT_EQ(third.error().message, "source shared was closed with the engine that it fed: make another one");
 }
 
 TEST(OwnSource, IsLeftAsItWasByAnEngineThatCannotBeMade) {
@@ -882,6 +874,34 @@ TEST(PushSource, SeveralFeedOneEngine) {
   EXPECT_EQ(report->inputs.size(), 4u);
   EXPECT_EQ(report->packets.received, 60'300u);
   EXPECT_EQ(report->order_violations, 0u);
+}
+
+// Learns that its engine has ended, and stops it once more.
+class StoppingSource : public Source {
+ public:
+  ReceiveStatus receive(std::span<Packet*>, std::size_t& count) override {
+    count = 0;
+    return ReceiveStatus::kIdle;
+  }
+  bool can_wait() const override { return true; }
+  SourceStatistics statistics() const override { return {}; }
+  void closed() override { stop(); }
+  std::string name() const override { return "stopping"; }
+
+  std::function<void()> stop;
+};
+
+TEST(OwnSource, MayStopItsEngineWhenItIsClosedAndFeedAnother) {
+  const auto source = std::make_shared<StoppingSource>();
+  for (int turn = 0; turn < 2; ++turn) {
+    auto engine = Engine<Biographer>::make({.sources = {source}, .workers = 1});
+    ASSERT_TRUE(engine.ok()) << engine.error().message;
+    source->stop = [&] { engine->stop(); };
+    ASSERT_TRUE(engine->start().ok());
+    engine->stop();
+    EXPECT_TRUE(engine->wait().ok());
+    source->stop = [] {};
+  }
 }
 
 // A source that breaks its contract.

@@ -82,10 +82,8 @@ class SlotHandler {
     return came_nearer;
   }
 
-  // What is left over after kDueMax timers is due at the next tick.
   void due(const ConnectionKey& key, Connection& connection, std::int64_t now_ns) {
-    for (int fired = 0; fired < kDueMax && fire_next(now_ns, key, connection); ++fired) {
-    }
+    fire_until(now_ns, key, connection);
   }
 
   void close(const ConnectionKey& key, Connection& connection, CloseReason reason, std::int64_t now_ns) {
@@ -139,28 +137,20 @@ class SlotHandler {
     last = {sequence, packet.source};
   }
 
+  // Fires the connection's timers that are due by `until_ns`, which is not the end of time; earliest first.
   // It ends, as each start is at least kTimerDelayMin later than the timer that started it.
   void fire_until(std::int64_t until_ns, const ConnectionKey& key, Connection& connection) {
-    while (fire_next(until_ns, key, connection)) {
+    while (true) {
+      const std::span<std::int64_t> times = deadlines(connection);
+      const auto earliest = std::ranges::min_element(times);
+      if (earliest == times.end() || *earliest > until_ns) return;
+      detail::ConnectionView view = view_of(key, connection, *earliest);
+      *earliest = kNoDeadline;
+      calls_.timer(handler_, view, static_cast<std::uint32_t>(earliest - times.begin()));
+      connection.bypassed = view.bypassed;
+      deadline_came_nearer_ |= view.deadline_came_nearer;
     }
   }
-
-  // Fires the earliest of the connection's timers, if it is due by `until_ns`, which is not the end of time.
-  bool fire_next(std::int64_t until_ns, const ConnectionKey& key, Connection& connection) {
-    const std::span<std::int64_t> times = deadlines(connection);
-    const auto earliest = std::ranges::min_element(times);
-    if (earliest == times.end() || *earliest > until_ns) return false;
-    detail::ConnectionView view = view_of(key, connection, *earliest);
-    *earliest = kNoDeadline;
-    calls_.timer(handler_, view, static_cast<std::uint32_t>(earliest - times.begin()));
-    connection.bypassed = view.bypassed;
-    deadline_came_nearer_ |= view.deadline_came_nearer;
-    return true;
-  }
-
-  // Timers of one connection that are fired together where nothing but time makes them due: one that starts
-  // itself anew each millisecond is not to keep its worker from all others after a gap in packet time.
-  static constexpr int kDueMax = 64;
 
   detail::HandlerCalls calls_;
   void* handler_;

@@ -67,6 +67,7 @@ class Pushed final : public PushSource {
   SourceStatistics statistics() const override { return statistics_; }
   std::int64_t quiet_until_ns() const override { return quiet_until_ns_; }
   void closed() override { closed_.store(true, std::memory_order_relaxed); }
+  bool is_over() const override { return closed_.load(std::memory_order_relaxed); }
   std::string name() const override { return options_.name; }
 
  private:

@@ -318,8 +318,9 @@ Result<void> check(const TimerServiceOptions& options) {
     return usage_error(
         fmt::format("resolution is {} ns: 10 microseconds to 1 second", options.resolution.count()));
   }
-  if (options.rebalance_interval < std::chrono::milliseconds(1)) {
-    return usage_error(fmt::format("rebalance_interval is {} ns: at least 1 millisecond",
+  if (options.rebalance_interval < std::chrono::milliseconds(1) ||
+      options.rebalance_interval > std::chrono::hours(1)) {
+    return usage_error(fmt::format("rebalance_interval is {} ns: 1 millisecond to 1 hour",
                                    options.rebalance_interval.count()));
   }
   return {};
