@@ -43,7 +43,7 @@ bool other_threads_end() {
 std::string make_within(std::size_t more_bytes) {
   limit_memory(more_bytes);
   // Nothing is moved, for which memory might be wanted while the outcome is told.
-  const auto made = TimerService::make({.threads = 64, .connections_max = 1000, .rebalance_interval = 24h},
+  const auto made = TimerService::make({.threads = 64, .connections_max = 1000, .rebalance_interval = 1h},
                                        [](TimerService&, const TimerExpiry&) {});
   if (made.ok()) return "made";
   if (made.error().kind != ErrorKind::kRuntime) return "no runtime error: " + made.error().message;
