@@ -23,6 +23,7 @@ constexpr std::uint32_t kConnections = 16;
 constexpr std::uint32_t kBuckets = 128;
 constexpr std::uint32_t kRounds = 500;
 constexpr std::uint16_t kPort = 7'777;
+constexpr std::uint64_t kVethQueue = 256;  // VETH_RING_SIZE
 
 struct Outcome {
   std::uint64_t sent = 0;
@@ -195,7 +196,9 @@ TEST_P(OrderTest, TheEndReordersNoMoreThanItSays) {
     EXPECT_EQ(totals.reorder_risk > 0, totals.end_forced > 0);
     EXPECT_EQ(totals.moves_wanted, totals.moves_done + totals.moves_withdrawn);
     EXPECT_EQ(totals.steered, totals.arrived + totals.drops + totals.in_flight);
-    EXPECT_LE(outcome.sent, outcome.received + totals.drops);
+    // When the program leaves a veth, the kernel frees without a count what waits in its queue of native XDP.
+    const std::uint64_t freed_max = GetParam() == XdpMode::kNative ? kVethQueue : 0;
+    EXPECT_LE(outcome.sent, outcome.received + totals.drops + freed_max);
   }
 }
 
