@@ -202,7 +202,9 @@ void XdpRing::describe(const Queue& queue, const xdp_desc& entry, Packet& packet
   const bool believed =
       stamped_ns > monotonic_ns_ - kStampAgeMax_ns && stamped_ns < monotonic_ns_ + kStampAgeMax_ns;
   packet.time_ns = (believed ? stamped_ns : monotonic_ns_) + real_less_monotonic_ns_;
-  sequence_ = std::max(sequence_, static_cast<std::uint64_t>(packet.time_ns) >> kSequenceShift);
+  // The witness of order goes by the kernel's own stamps, which all rings have of one clock; a packet without
+  // one keeps the place in its ring.
+  if (believed) sequence_ = std::max(sequence_, std::uint64_t{stamp.time_ns} >> kSequenceShift);
   packet.sequence = sequence_;
 }
 
