@@ -100,8 +100,7 @@ evenkeel_status told(const Error& error, evenkeel_error* out) {
   if (out == nullptr) return status;
   out->status = status;
   const std::size_t length = std::min(error.message.size(), sizeof out->message - 1);
-  std::replace_copy(error.message.begin(), error.message.begin() + static_cast<std::ptrdiff_t>(length),
-                    out->message, '\n', ' ');  // of a text that was given, and is quoted
+  std::copy_n(error.message.begin(), length, out->message);
   out->message[length] = '\0';
   return status;
 }
